@@ -1,0 +1,22 @@
+"""What the engine says when it refuses: one sentence a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Bad input, or something the machine cannot do.
+
+    The message is one plain sentence that says what is wrong, what is allowed and what to do; it is shown to the
+    person as it is, so it never carries a traceback, a secret or a path of the server's.
+    """
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The tail of an error about an unknown name: the near miss, if any, then every known name."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{hint} Known: {', '.join(known)}."

@@ -1,0 +1,153 @@
+"""The data folder, and how anything comes into it: written aside, then renamed, so that no half file is ever in use."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from neuroal.errors import UserError
+
+DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "data"
+PARTIAL = ".partial"
+
+# An untouched temporary folder this old belongs to nobody, wherever its writer ran.
+STALE_SECONDS = 24 * 3600
+
+WRITE_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+HOST = socket.gethostname().replace(".", "-")
+
+_in_use: set[str] = set()
+
+
+def data_path() -> Path:
+    """Where the data folder is, for reading: ``NEUROAL_DATA``, or ``data`` beside the code. It may not exist yet."""
+    return Path(os.environ.get("NEUROAL_DATA") or DEFAULT_FOLDER).expanduser().absolute()
+
+
+def data_folder() -> Path:
+    """The folder of everything that outlives the process, for writing; created on demand.
+
+    Raises:
+        UserError: it cannot be created or written.
+    """
+    folder = data_path()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(_cannot_write()) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(_cannot_write())
+    return folder
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Refuses before the work rather than in the middle of it.
+
+    Raises:
+        UserError: fewer than ``needed`` bytes are free where ``folder`` is, or will be.
+    """
+    place = next(f for f in (folder, *folder.absolute().parents) if f.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise UserError(
+            f"{what} needs about {needed / 10**9:.1f} GB of disk, but only {free / 10**9:.1f} GB are free; "
+            "make room, or set NEUROAL_DATA (or HF_HOME for Hub downloads) to a folder on a larger disk."
+        )
+
+
+@contextmanager
+def written_aside(target: Path) -> Iterator[Path]:
+    """A new empty folder that becomes ``target`` when the block ends well, and vanishes when it does not.
+
+    A ``target`` that exists is replaced. Should the process be killed in between, only a ``.partial`` folder is left,
+    which nobody uses and :func:`sweep` removes.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sweep(target.parent)
+    with _partial(target.parent, target.name) as folder:
+        yield folder
+        _replace(folder, target)
+
+
+@contextmanager
+def scratch(parent: Path) -> Iterator[Path]:
+    """A temporary folder inside ``parent``, removed when the block ends, however it ends."""
+    parent.mkdir(parents=True, exist_ok=True)
+    sweep(parent)
+    with _partial(parent, "scratch") as folder:
+        yield folder
+
+
+def sweep(parent: Path) -> None:
+    """Removes temporary folders whose writer is gone: a dead process of this machine, or untouched for a day."""
+    for folder in parent.glob(f".*{PARTIAL}"):
+        if folder.name not in _in_use and _is_stale(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock beside ``path``, against other threads and other processes; waits as long as it takes."""
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.parent / f".{path.name}.lock", thread_local=False):
+        yield
+
+
+@contextmanager
+def _partial(parent: Path, name: str) -> Iterator[Path]:
+    """A folder named after its writer, so that a sweep can tell whether that writer still lives."""
+    folder = parent / f".{name}.{HOST}.{os.getpid()}.{uuid.uuid4().hex[:8]}{PARTIAL}"
+    _in_use.add(folder.name)
+    try:
+        folder.mkdir()
+        yield folder
+    except OSError as error:
+        if error.errno not in WRITE_FAILURES:
+            raise
+        raise UserError(_cannot_write()) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _in_use.discard(folder.name)
+
+
+def _replace(folder: Path, target: Path) -> None:
+    """``os.replace`` for folders, which cannot replace one that is not empty: that one steps aside first."""
+    if not target.exists():
+        os.replace(folder, target)
+        return
+    with _partial(target.parent, target.name) as old:
+        os.replace(target, old)
+        os.replace(folder, target)
+
+
+def _is_stale(folder: Path) -> bool:
+    """Whether the writer named in the folder's name is gone; a folder that cannot be read is left alone."""
+    try:
+        if time.time() - folder.stat().st_mtime > STALE_SECONDS:
+            return True
+        _, host, pid, _, _ = folder.name.rsplit(".", 4)
+    except (OSError, ValueError):
+        return False
+    if host != HOST or not pid.isdigit():
+        return False
+    import psutil
+
+    # Our own id but not in our list: a process before us, in a container that numbers them from 1 each time.
+    return int(pid) == os.getpid() or not psutil.pid_exists(int(pid))
+
+
+def _cannot_write() -> str:
+    """One sentence for every way of not being able to write there."""
+    return (
+        "The data folder cannot be written; set NEUROAL_DATA to a folder that exists or can be created, "
+        "that this process may write to, and that has room."
+    )

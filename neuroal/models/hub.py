@@ -1,0 +1,214 @@
+"""The Hugging Face Hub: what a repository holds, its local cache, a download that says how far it is.
+
+Safetensors are taken where the repository has them. Some models worth pruning exist only as ``pytorch_model.bin``; such
+a file is a pickle, so it is read with ``weights_only``, which refuses everything that is not a tensor.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuroal.errors import UserError
+from neuroal.models import cache
+from neuroal.models.checkpoint import is_complete, weight_files
+from neuroal.models.hub_errors import sentences
+from neuroal.models.progress import Say, bar_class, quiet
+
+# Configuration and tokenizer, from the top of the repository only: never code, never a subfolder's other formats.
+SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
+SUBFOLDERS = "*/*"
+
+# With the time to import and to start a thread, the answer is there in 3 seconds.
+PROBE_SECONDS = 2.5
+ANSWER_SECONDS = 10.0
+REMEMBER_SECONDS = 60.0
+
+_unreachable_since: float | None = None
+_probe_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Repository:
+    """What the Hub says about a model repository.
+
+    Attributes:
+        repo_id: its canonical name.
+        revision: the commit.
+        gated: whether it asks for an accepted licence.
+        sizes: bytes by file name; 0 where the Hub does not say.
+    """
+
+    repo_id: str
+    revision: str
+    gated: bool
+    sizes: dict[str, int]
+
+
+def reachable() -> bool:
+    """Whether the Hub answers, known within 3 seconds; a "no" is remembered for a minute.
+
+    ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE`` are honoured. Any HTTP answer counts: what it means is for the real request.
+    """
+    global _unreachable_since
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    with _probe_lock:
+        if _unreachable_since is not None and time.monotonic() - _unreachable_since < REMEMBER_SECONDS:
+            return False
+        answered = _probe(constants.ENDPOINT)
+        _unreachable_since = None if answered else time.monotonic()
+        return answered
+
+
+def forget_unreachable() -> None:
+    """Makes the next :func:`reachable` look again, for a button that says "try again"."""
+    global _unreachable_since
+    _unreachable_since = None
+
+
+def require_reachable(name: str) -> None:
+    """
+    Raises:
+        UserError: the Hub cannot be reached, or offline mode is on; the sentence says which.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise UserError(
+            f"{name} is not on this machine and offline mode is on (HF_HUB_OFFLINE); unset it, or pick another model."
+        )
+    if not reachable():
+        raise UserError(
+            f"{name} is not on this machine and the Hugging Face Hub cannot be reached; check the connection, "
+            "pick the tiny model, or give a local folder."
+        )
+
+
+def require_valid(repo_id: str) -> None:
+    """
+    Raises:
+        UserError: the Hub could not have a repository of this name.
+    """
+    from huggingface_hub.utils import validate_repo_id
+
+    with sentences(repo_id):
+        validate_repo_id(repo_id)
+
+
+def repository(repo_id: str, revision: str | None = None, token: str | None = None) -> Repository:
+    """Asks the Hub once, without retries.
+
+    Args:
+        repo_id: "owner/name", or one of the old names without owner.
+        revision: branch, tag or commit; None for the main branch.
+        token: of the person; None for HF_TOKEN or the login of huggingface_hub.
+
+    Raises:
+        UserError: not found, gated, rate limited, a server error or no answer; a sentence each.
+    """
+    from huggingface_hub import HfApi
+
+    with sentences(repo_id, revision, token):
+        info = HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=ANSWER_SECONDS, token=token)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    return Repository(info.id, info.sha or revision or "main", bool(info.gated), sizes)
+
+
+def cached(repo_id: str, revision: str | None = None) -> Path | None:
+    """The snapshot in the local Hub cache, if it is complete: configuration, tokenizer, every weight file."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(
+            snapshot_download(
+                repo_id,
+                revision=revision,
+                local_files_only=True,
+                allow_patterns=list(SMALL_FILES),
+                ignore_patterns=SUBFOLDERS,
+            )
+        )
+    except (OSError, ValueError):  # nothing cached, or not all of it, or not a valid name
+        return None
+    return folder if is_complete(folder) else None
+
+
+def cached_config(repo_id: str, revision: str | None = None) -> Path | None:
+    """``config.json`` in the local Hub cache, whether or not the weights are there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(repo_id, "config.json", revision=revision)
+    except ValueError:  # not a valid name
+        return None
+    return Path(found) if isinstance(found, str) else None
+
+
+def fetch_config(repo_id: str, revision: str | None = None, token: str | None = None) -> Path:
+    """``config.json`` alone, into the Hub cache.
+
+    Raises:
+        UserError: as :func:`repository`, or the repository has none.
+    """
+    from huggingface_hub import hf_hub_download
+
+    with sentences(repo_id, revision, token):
+        return Path(hf_hub_download(repo_id, "config.json", revision=revision, token=token))
+
+
+def download(repo_id: str, revision: str | None = None, token: str | None = None, say: Say = quiet) -> Path:
+    """Configuration, tokenizer and weights, into the Hub cache; goes on where an earlier download broke off.
+
+    Returns:
+        The snapshot's folder, named after the commit.
+
+    Raises:
+        UserError: as :func:`repository`; or the repository has no weights that can be used; or the disk is too small.
+    """
+    from huggingface_hub import constants, snapshot_download
+
+    found = repository(repo_id, revision, token)
+    weights = weight_files(found.sizes, repo_id)
+    total = sum(found.sizes[name] for name in weights)
+    cache.require_space(Path(constants.HF_HUB_CACHE), total, f"Downloading {repo_id}")
+    what = f"Downloading {repo_id.split('/')[-1]} from the Hugging Face Hub"
+    say(f"{what}: 0 of {total / 10**6:.0f} MB")
+    with sentences(repo_id, revision, token):
+        folder = snapshot_download(
+            repo_id,
+            revision=revision,
+            token=token,
+            allow_patterns=[*SMALL_FILES, *weights],
+            ignore_patterns=SUBFOLDERS,
+            max_workers=4,
+            tqdm_class=bar_class(say, what, total),
+        )
+    if not is_complete(Path(folder)):
+        raise UserError(f"The download of {repo_id} is incomplete; try again, it goes on where it stopped.")
+    return Path(folder)
+
+
+def _probe(endpoint: str) -> bool:
+    """One HEAD request. In a thread of its own, since a name server that is silent keeps to no timeout."""
+    from huggingface_hub.utils import get_session
+
+    answers: queue.Queue[bool] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            get_session().head(endpoint, timeout=PROBE_SECONDS)
+            answers.put(True)
+        except Exception:  # every kind of network, proxy and certificate failure means the same here
+            answers.put(False)
+
+    threading.Thread(target=ask, name="hub-probe", daemon=True).start()
+    try:
+        return answers.get(timeout=PROBE_SECONDS)
+    except queue.Empty:
+        return False

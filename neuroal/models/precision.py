@@ -1,0 +1,45 @@
+"""Where a model runs and in which precision: what "auto" means, and which choices this machine cannot follow."""
+
+from __future__ import annotations
+
+import torch
+
+from neuroal.errors import UserError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    """The device for "auto" (CUDA, then MPS, then CPU), "cpu", "mps", "cuda" or "cuda:1".
+
+    Raises:
+        UserError: it is not a device, or this machine has none.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    try:
+        picked = torch.device(device)
+    except RuntimeError as error:
+        raise UserError(f"Device {device!r} is not known; choose auto, cpu, cuda or mps.") from error
+    beyond = picked.type == "cuda" and (picked.index or 0) >= torch.cuda.device_count()
+    if not available.get(picked.type, False) or beyond:
+        raise UserError(f"This machine has no device {device!r}; choose auto or cpu.")
+    return picked
+
+
+def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """The dtype for "auto", "float32", "bfloat16" or "float16".
+
+    "auto" is float32 on CPU and MPS, on CUDA bfloat16 where the hardware has it and float16 elsewhere.
+
+    Raises:
+        UserError: it is none of these.
+    """
+    if dtype == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if dtype not in DTYPES:
+        raise UserError(f"Precision {dtype!r} is not known; choose auto, {', '.join(DTYPES)}.")
+    return DTYPES[dtype]
