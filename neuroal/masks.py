@@ -1,0 +1,103 @@
+"""Exact-count selection: which weights of each row are zeroed, given an importance metric.
+
+Shapes: a linear has a metric of shape [out, in]; a mask has the same shape, True where the weight is pruned.
+
+The two granularities round in opposite directions, and break ties in opposite directions, as the original
+implementation of NeuroAL does:
+
+    "row"     one ratio s for the whole linear: floor(in * s) smallest of every row are pruned;
+              among equal metrics the lower column is pruned first
+    "neuron"  one ratio s_r per row: floor((1 - s_r) * in) largest of the row are kept;
+              among equal metrics the lower column is kept first
+
+On a CPU the k-th value is found by numpy, whose partition and sort use the widest vectors the machine has: measured
+9 to 27 times faster than torch.sort. On a GPU torch's own sort stays on the device.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def prune_count(columns: int, sparsity: float) -> int:
+    """Weights pruned of each row at granularity "row": floor(columns * sparsity), in float64."""
+    return int(columns * float(sparsity))
+
+
+def keep_counts(columns: int, sparsity: np.ndarray) -> np.ndarray:
+    """Weights kept of each row at granularity "neuron". ``sparsity``: float64 [rows]; returns int64 [rows]."""
+    return ((1.0 - sparsity) * columns).astype(np.int64)
+
+
+def prune_smallest(metric: Tensor, count: int) -> Tensor:
+    """Mask of the ``count`` smallest entries of every row; ties prune the lower column first.
+
+    Args:
+        metric: [out, in], float; no NaN.
+        count: 0..in.
+
+    Returns:
+        bool [out, in], True = pruned, exactly ``count`` per row.
+    """
+    columns = metric.shape[1]
+    if count <= 0 or count >= columns:
+        return torch.full_like(metric, count >= columns, dtype=torch.bool)
+    threshold = _kth_smallest(metric, count)  # [out, 1]
+    below = metric < threshold
+    return below | _first_ties(metric == threshold, count - below.sum(1, keepdim=True))
+
+
+def keep_largest(metric: Tensor, counts: np.ndarray) -> Tensor:
+    """Mask that keeps the ``counts[r]`` largest entries of row r; ties keep the lower column first.
+
+    Args:
+        metric: [out, in], float; no NaN.
+        counts: int64 [out], each 0..in.
+
+    Returns:
+        bool [out, in], True = pruned.
+    """
+    columns = metric.shape[1]
+    keep = torch.from_numpy(np.ascontiguousarray(counts)).to(metric.device).unsqueeze(1)  # [out, 1]
+    threshold = _ranked(metric, (columns - keep).clamp(0, columns - 1))  # the smallest kept value, [out, 1]
+    above = metric > threshold
+    kept = above | _first_ties(metric == threshold, keep - above.sum(1, keepdim=True))
+    return ~(kept & (keep > 0))
+
+
+def select(metric: Tensor, sparsity: float | np.ndarray) -> Tensor:
+    """The mask for a ratio (granularity "row") or a vector of row ratios (granularity "neuron")."""
+    if isinstance(sparsity, np.ndarray):
+        return keep_largest(metric, keep_counts(metric.shape[1], sparsity))
+    return prune_smallest(metric, prune_count(metric.shape[1], sparsity))
+
+
+def _kth_smallest(metric: Tensor, k: int) -> Tensor:
+    """The k-th smallest value of each row (k from 1), [out, 1]."""
+    if metric.device.type == "cpu":
+        values = np.partition(_as_numpy(metric), k - 1, axis=1)[:, k - 1 : k]
+        return torch.from_numpy(np.ascontiguousarray(values)).to(metric.dtype)
+    return metric.kthvalue(k, dim=1, keepdim=True).values
+
+
+def _ranked(metric: Tensor, rank: Tensor) -> Tensor:
+    """The value at ``rank`` (from 0, [out, 1]) of each row in ascending order, [out, 1]."""
+    if metric.device.type == "cpu":
+        ordered = torch.from_numpy(np.sort(_as_numpy(metric), axis=1)).to(metric.dtype)
+    else:
+        ordered = metric.sort(dim=1).values
+    return ordered.gather(1, rank)
+
+
+def _as_numpy(metric: Tensor) -> np.ndarray:
+    """numpy has no bfloat16; float32 holds every half precision value exactly, so the order is unchanged."""
+    return metric.float().numpy() if metric.dtype in (torch.bfloat16, torch.float16) else metric.numpy()
+
+
+def _first_ties(ties: Tensor, wanted: Tensor) -> Tensor:
+    """Of the True entries of each row, the ``wanted`` [out, 1] first ones. Nearly always all of them: then no scan."""
+    if bool((ties.sum(1, keepdim=True) == wanted).all()):
+        return ties
+    return ties & (ties.cumsum(1) <= wanted)

@@ -1,0 +1,275 @@
+"""Who does the runs: a fair queue, a worker thread, and a registry by unguessable id.
+
+The page holds no truth: it keeps a run id and looks here. Closing a tab stops nothing; cancelling is ceasing to drain.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from neuroal.errors import UserError
+from neuroal.runs.events import (
+    Event,
+    Queued,
+    RunCancelled,
+    RunFailed,
+    RunInterrupted,
+    RunResumed,
+)
+from neuroal.runs.log import ENDED, RunLog
+from neuroal.runs.spec import RunSpec
+from neuroal.runs.store import Store
+
+logger = logging.getLogger(__name__)
+
+# Logs of ended runs kept in memory for their viewers; older ones are read from the store again.
+KEPT_LOGS = 64
+
+# Runs one person may have waiting at a time, so that nobody can fill the queue.
+WAITING_EACH = 3
+
+Engine = Callable[[str, RunSpec, list[dict[str, Any]]], Generator[Event, None, None]]
+
+
+@dataclass
+class Job:
+    """A run that waits or goes."""
+
+    run_id: str
+    spec: RunSpec
+    log: RunLog
+    owner: str
+    cancelled: threading.Event
+
+
+class Jobs:
+    """Starts, queues, cancels and resumes runs, and lets anyone with the id read them.
+
+    Args:
+        engine: makes the generator of a run from its id, spec and the records of an interrupted earlier part.
+        workers: runs at the same time; one by default, for they share the processor.
+    """
+
+    def __init__(self, store: Store, engine: Engine, workers: int = 1) -> None:
+        self.store, self.engine = store, engine
+        self._logs: OrderedDict[str, RunLog] = OrderedDict()
+        self._waiting: deque[Job] = deque()
+        self._going: dict[str, Job] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._mark_interrupted()
+        self._threads = [threading.Thread(target=self._work, daemon=True, name=f"worker-{i}") for i in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    # --- what people do ---------------------------------------------------------------------------------------------
+
+    def start(self, spec: RunSpec, owner: str = "", *, again: bool = False) -> str:
+        """Queues a run and returns its id; a question already answered returns the finished run, unless ``again``.
+
+        Args:
+            owner: who asks, for fairness only; the run id alone is the capability.
+
+        Raises:
+            UserError: this person has too many runs waiting, or the run cannot be stored.
+        """
+        private = spec.source == "own"
+        if not again and not private and (answered := self.store.answered(spec.key())):
+            return answered
+        with self._changed:
+            self._admit(owner)
+            run_id = secrets.token_urlsafe(16)
+            try:
+                self.store.add_run(run_id, spec.key(), spec.to_json(), private=private)
+            except Exception as error:
+                logger.exception("A run could not be stored")
+                raise UserError(_sentence(error)) from error
+            self._queue(run_id, spec, RunLog(run_id, self.store), owner)
+            return run_id
+
+    def cancel(self, run_id: str) -> bool:
+        """Stops a run at its next event, or takes it out of the queue. False when it was not going."""
+        with self._changed:
+            for job in self._waiting:
+                if job.run_id == run_id:
+                    self._waiting.remove(job)
+                    job.log.append_at_any_cost(RunCancelled())
+                    self._tell_positions()
+                    return True
+            job = self._going.get(run_id)
+            if job is None or job.log.status in ENDED:
+                return False
+            job.cancelled.set()
+            return True
+
+    def resume(self, run_id: str, owner: str = "") -> None:
+        """Queues an interrupted, cancelled or failed run again; it goes on from its last finished candidate.
+
+        Raises:
+            UserError: it has finished or is going, or this person has too many runs waiting.
+            KeyError: no run has this id.
+        """
+        with self._changed:
+            log, spec = self._log(run_id), self.spec(run_id)
+            if log.status not in ENDED or log.status == "finished":
+                raise UserError("Only a run that was interrupted, cancelled or failed can be resumed.")
+            self._admit(owner)
+            self._queue(run_id, spec, log, owner)
+
+    def read(self, run_id: str, after: int = 0) -> tuple[list[dict[str, Any]], bool]:
+        """Records numbered above ``after``, and whether no more will come.
+
+        Raises:
+            KeyError: no run has this id.
+        """
+        with self._changed:
+            return self._log(run_id).read(after)
+
+    def status(self, run_id: str) -> str:
+        """queued, running, finished, failed, cancelled or interrupted. KeyError when no run has this id."""
+        with self._changed:
+            return self._log(run_id).status
+
+    def spec(self, run_id: str) -> RunSpec:
+        """What the run asks. KeyError when no run has this id."""
+        row = self.store.run(run_id)
+        if row is None:
+            raise KeyError(run_id)
+        return RunSpec.from_json(row.spec)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Stops the workers at their next event; what was going is marked as interrupted."""
+        with self._changed:
+            self._closed = True
+            for job in self._going.values():
+                job.cancelled.set()
+            for job in self._waiting:
+                job.log.append_at_any_cost(RunInterrupted())
+            self._waiting.clear()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(timeout)
+
+    # --- the queue --------------------------------------------------------------------------------------------------
+
+    def _admit(self, owner: str) -> None:
+        """Refuses a person's run for which there is no room, and everyone's once the server stops."""
+        if self._closed:
+            raise UserError("The server is stopping; try again in a moment.")
+        if sum(job.owner == owner for job in self._waiting) >= WAITING_EACH:
+            raise UserError(f"You already have {WAITING_EACH} runs waiting; let one finish, or cancel one.")
+
+    def _queue(self, run_id: str, spec: RunSpec, log: RunLog, owner: str) -> None:
+        self._waiting.append(Job(run_id, spec, log, owner, threading.Event()))
+        self._tell_positions()
+        self._remember(run_id, log)  # only now, for as a queued one it is not forgotten
+        self._changed.notify()
+
+    def _tell_positions(self) -> None:
+        """Each waiting run learns its place when it changes; runs by different people take turns."""
+        self._waiting = _fair(self._waiting, (job.owner for job in self._going.values()))
+        for position, job in enumerate(self._waiting, 1):
+            records, _ = job.log.read()
+            if not records or records[-1].get("position") != position:
+                job.log.append_at_any_cost(Queued(position))
+
+    def _log(self, run_id: str) -> RunLog:
+        if run_id in self._logs:
+            self._logs.move_to_end(run_id)
+            return self._logs[run_id]
+        if self.store.run(run_id) is None:
+            raise KeyError(run_id)
+        log = RunLog(run_id, self.store, self.store.events(run_id))
+        self._remember(run_id, log)
+        return log
+
+    def _remember(self, run_id: str, log: RunLog) -> None:
+        self._logs[run_id] = log
+        for old in [i for i, kept in self._logs.items() if kept.status in ENDED][: max(0, len(self._logs) - KEPT_LOGS)]:
+            del self._logs[old]
+
+    def _mark_interrupted(self) -> None:
+        """Runs that were going when the last process ended."""
+        for run_id in self.store.going():
+            RunLog(run_id, self.store, self.store.events(run_id)).append_at_any_cost(RunInterrupted())
+
+    # --- the worker -------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closed:
+                    self._changed.wait()
+                if self._closed:
+                    return
+                job = self._waiting.popleft()
+                self._going[job.run_id] = job
+                self._tell_positions()
+            try:
+                self._drain(job)
+            finally:
+                with self._changed:
+                    if self._going.get(job.run_id) is job:  # else it was resumed at once, by another worker
+                        del self._going[job.run_id]
+
+    def _drain(self, job: Job) -> None:
+        """Appends every event; ends with exactly one closing event, whatever happens."""
+        try:
+            closing_event = self._follow(job)
+        except BaseException as error:
+            if not isinstance(error, UserError):
+                logger.exception("Run %s failed", job.run_id)
+            closing_event = self._stopped() if job.cancelled.is_set() else RunFailed(_sentence(error))
+        if closing_event and job.log.status not in ENDED:
+            job.log.append_at_any_cost(closing_event)
+
+    def _follow(self, job: Job) -> Event | None:
+        """Drains the engine to its closing event; returns the one that is due where the engine sent none."""
+        if job.cancelled.is_set():
+            return self._stopped()
+        records, _ = job.log.read()
+        earlier = [r for r in records if r["kind"] != "Queued"]
+        job.log.start_clock()
+        if earlier:
+            job.log.append(RunResumed())
+        with closing(self.engine(job.run_id, job.spec, earlier)) as events:
+            for happened in events:
+                job.log.append(happened)
+                if job.log.status in ENDED:
+                    return None
+                if job.cancelled.is_set():
+                    return self._stopped()
+        return RunFailed("The run ended without a result; it can be resumed.")
+
+    def _stopped(self) -> Event:
+        return RunInterrupted() if self._closed else RunCancelled()
+
+
+def _fair(waiting: deque[Job], going: Iterable[str]) -> deque[Job]:
+    """First come first served among people, one run of each in turn; the owners of ``going`` runs have had one."""
+    turns = dict.fromkeys(going, 0)
+    ranked = []
+    for order, job in enumerate(waiting):
+        turn = turns[job.owner] = turns.get(job.owner, -1) + 1
+        ranked.append((turn if job.owner else 0, order, job))
+    return deque(job for _, _, job in sorted(ranked, key=lambda r: r[:2]))
+
+
+def _sentence(error: BaseException) -> str:
+    """What a person is told; of a fault that is not theirs the traceback is in the server's log."""
+    text = str(error).lower()
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+        return "The machine ran out of memory; choose a smaller model, fewer or shorter samples."
+    if "no space left" in text or "disk is full" in text:
+        return "The disk of this machine is full; free some space and resume the run."
+    what = type(error).__name__
+    return f"Something unexpected went wrong ({what}); the run can be resumed, and the server's log says more."

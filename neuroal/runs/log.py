@@ -1,0 +1,94 @@
+"""The append-only, numbered event log of one run: in memory for viewers, in the store for ever."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from bisect import bisect_right
+from typing import Any
+
+from neuroal.runs.events import (
+    Event,
+    Queued,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunInterrupted,
+    RunResumed,
+    RunStarted,
+)
+from neuroal.runs.store import Store
+
+logger = logging.getLogger(__name__)
+
+# What an event says about where the run stands; other events leave the status as it is.
+STATUS: dict[type[Event], str] = {
+    Queued: "queued",
+    RunStarted: "running",
+    RunResumed: "running",
+    RunFinished: "finished",
+    RunFailed: "failed",
+    RunCancelled: "cancelled",
+    RunInterrupted: "interrupted",
+}
+ENDED = frozenset({"finished", "failed", "cancelled", "interrupted"})
+
+
+class RunLog:
+    """Numbers events, stamps them with the seconds since the run started, commits them, then shows them.
+
+    Args:
+        records: what the store already holds, for a run of the past.
+    """
+
+    def __init__(self, run_id: str, store: Store, records: list[dict[str, Any]] | None = None) -> None:
+        self.run_id = run_id
+        self._store = store
+        self._records = records or []
+        self._lock = threading.Lock()
+        self.status = _last_status(self._records)
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """Seconds go on from the last event, so that neither waiting nor a stopped server counts."""
+        with self._lock:
+            self._zero = time.monotonic() - (self._records[-1]["t"] if self._records else 0.0)
+
+    def append(self, happened: Event) -> dict[str, Any]:
+        """Commits an event and returns its record ``{"n", "t", "kind", ...}``."""
+        with self._lock:
+            return self._append(happened, save=True)
+
+    def append_at_any_cost(self, happened: Event) -> None:
+        """As :meth:`append`, but viewers learn of it even when the disk is full and it cannot be saved.
+
+        The store then still says that the run is going, so the next start of the server marks it as interrupted.
+        """
+        with self._lock:
+            try:
+                self._append(happened, save=True)
+            except Exception:
+                logger.exception("Run %s: an event could not be saved", self.run_id)
+                self._append(happened, save=False)
+
+    def _append(self, happened: Event, *, save: bool) -> dict[str, Any]:
+        status = STATUS.get(type(happened))
+        n = self._records[-1]["n"] + 1 if self._records else 1  # not their count: one may be missing in the store
+        t, payload = round(time.monotonic() - self._zero, 3), happened.to_dict()
+        if save:
+            self._store.append(self.run_id, n, t, payload, status)
+        record = {"n": n, "t": t, **payload}
+        self._records.append(record)
+        self.status = status or self.status
+        return record
+
+    def read(self, after: int = 0) -> tuple[list[dict[str, Any]], bool]:
+        """Records numbered above ``after``, and whether the run has ended, so that none will follow."""
+        with self._lock:
+            return self._records[bisect_right(self._records, after, key=lambda r: r["n"]) :], self.status in ENDED
+
+
+def _last_status(records: list[dict[str, Any]]) -> str:
+    kinds = {kind.__name__: status for kind, status in STATUS.items()}
+    return next((kinds[r["kind"]] for r in reversed(records) if r["kind"] in kinds), "queued")

@@ -1,0 +1,71 @@
+"""Loaded models, shared by all runs and all people: they are never written to, so one copy serves everyone."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from torch import Tensor
+
+from neuroal.calibration import digest
+from neuroal.evaluation.perplexity import Perplexity
+from neuroal.models.loading import LanguageModel, load
+
+# Dense models kept in memory; the one used longest ago is let go first.
+KEPT = 2
+
+Key = tuple[str, "str | None", str]
+
+
+class ModelPool:
+    """A small cache of language models and of what was measured on them. Safe to use from several threads."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self.kept = kept
+        self._models: OrderedDict[Key, LanguageModel] = OrderedDict()
+        self._figures: dict[tuple[str, str], Perplexity] = {}
+        self._lock = threading.Lock()
+        self._loading: dict[Key, threading.Lock] = {}
+
+    def get(
+        self,
+        name: str,
+        *,
+        revision: str | None = None,
+        dtype: str = "auto",
+        say: Callable[[str], None] = lambda _: None,
+    ) -> LanguageModel:
+        """The model, loaded on first use. Two callers asking for the same one wait for one load; others do not wait."""
+        key = (name, revision, dtype)
+        with self._lock:
+            one_at_a_time = self._loading.setdefault(key, threading.Lock())
+        with one_at_a_time:
+            with self._lock:
+                if key in self._models:
+                    self._models.move_to_end(key)
+                    return self._models[key]
+            loaded = load(name, revision=revision, dtype=dtype, say=say)
+            with self._lock:
+                self._models[key] = loaded
+                while len(self._models) > self.kept:
+                    self._models.popitem(last=False)
+            return loaded
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether some form of the model is in memory."""
+        with self._lock:
+            return any(key[0] == name for key in self._models)
+
+    def dense_figure(self, lm: LanguageModel, windows: Tensor) -> Perplexity | None:
+        """The dense model's perplexity on these windows, if it was measured in this process."""
+        return self._figures.get(_figure_key(lm, windows))
+
+    def remember_dense(self, lm: LanguageModel, windows: Tensor, figure: Perplexity) -> None:
+        """Keeps a figure for the next run on the same model and windows."""
+        self._figures[_figure_key(lm, windows)] = figure
+
+
+def _figure_key(lm: LanguageModel, windows: Tensor) -> tuple[str, str]:
+    info = lm.info
+    return f"{info.folder}|{info.dtype}|{info.device}", digest(windows)

@@ -1,0 +1,279 @@
+"""A whole run as a generator of events: load, calibrate, search, prune, measure."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import platform
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from neuroal.allocation import Allocation
+from neuroal.api import iter_allocate
+from neuroal.calibration import calibration_tokens, digest, held_out_windows
+from neuroal.evaluation.perplexity import iter_perplexity
+from neuroal.models.loading import LanguageModel
+from neuroal.pruning import iter_prune
+from neuroal.runs.events import (
+    CalibrationReady,
+    Event,
+    Measured,
+    ModelReady,
+    Notice,
+    RunFinished,
+    RunPlanned,
+    RunStarted,
+    StageStarted,
+)
+from neuroal.runs.plan import Shape, plan
+from neuroal.runs.pool import ModelPool
+from neuroal.runs.spec import RunSpec
+from neuroal.twin import sparse_twin
+
+Result = TypeVar("Result")
+
+# Seconds after which silent work is heard of again.
+HEARTBEAT = 2.0
+
+VARIANT_WORDS = {"dense": "dense model", "uniform": "uniformly pruned control", "chosen": "pruned model"}
+
+
+@dataclass
+class Known:
+    """What an interrupted run had finished: scores by (step, lambda), and the variants already measured."""
+
+    scores: Mapping[tuple[str, float], float] = field(default_factory=dict)
+    measured: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run leaves behind: the dense model, its sparse twin, and the allocation that made it."""
+
+    language_model: LanguageModel
+    twin: nn.Module
+    allocation: Allocation
+
+
+def run(
+    spec: RunSpec,
+    *,
+    pool: ModelPool | None = None,
+    known: Known | None = None,
+    keep: Callable[[Outcome], None] = lambda _: None,
+) -> Generator[Event, None, Outcome]:
+    """Does everything a RunSpec asks for.
+
+    Args:
+        pool: where models are loaded and kept; a private one when not given.
+        known: from an interrupted run; what it had finished is not done again, with the same result.
+        keep: called with the outcome before the run says that it has finished.
+
+    Yields:
+        RunStarted first and RunFinished last. Errors are raised, as UserError where a person can act on them.
+    """
+    work = _Work(spec, pool or ModelPool(), known or Known())
+    started = time.perf_counter()
+    yield RunStarted(
+        spec.card(), spec.key(), _versions(), _hardware(), datetime.datetime.now(datetime.timezone.utc).isoformat()
+    )
+    yield from work.prepare()
+    allocation = yield from work.allocate()
+    twin = yield from work.prune(allocation, "chosen")
+    yield from work.measure("dense", work.lm.model)
+    yield from work.measure("chosen", twin)
+    if spec.top_up != "uniform":
+        yield from work.control()
+    outcome = Outcome(work.lm, twin, allocation)
+    keep(outcome)
+    yield RunFinished(time.perf_counter() - started, _peak_memory())
+    return outcome
+
+
+class _Work:
+    """The stages of one run; each is a generator of its events."""
+
+    lm: LanguageModel
+    tokens: Tensor
+    windows: Tensor | None = None
+
+    def __init__(self, spec: RunSpec, pool: ModelPool, known: Known) -> None:
+        self.spec, self.pool, self.known = spec, pool, known
+
+    def prepare(self) -> Generator[Event, None, None]:
+        """Model, plan, and tokens; all that can be refused is refused here."""
+        spec, started = self.spec, time.perf_counter()
+        self.lm = yield from narrated(
+            "model",
+            f"Loading {spec.model}.",
+            lambda say: self.pool.get(spec.model, revision=spec.revision, dtype=spec.dtype, say=say),
+        )
+        info = self.lm.info
+        shape = Shape(info.blocks, info.prunable, info.parameters)
+        yield ModelReady(
+            name=spec.model,
+            source=info.source,
+            blocks=info.blocks,
+            parameters=info.parameters,
+            prunable=info.prunable,
+            linears=tuple(linear.name for linear in self.lm.stack.linears[0]),
+            dtype=info.dtype,
+            device=info.device,
+            seconds=time.perf_counter() - started,
+        )
+        for notice in info.notices:
+            yield Notice(notice)
+        yield from self._read_texts()
+        windows = spec.eval_windows if self.windows is None else len(self.windows)  # the text may hold fewer
+        yield RunPlanned(plan(dataclasses.replace(spec, eval_windows=windows), shape))
+
+    def _read_texts(self) -> Generator[Event, None, None]:
+        spec, started = self.spec, time.perf_counter()
+        yield StageStarted("calibration", f"Drawing {spec.samples} sequences of {spec.length} tokens.")
+        drawn = max(spec.samples, spec.prune_samples or 0)
+        self.tokens = calibration_tokens(
+            self.lm.tokenizer, spec.source, drawn, spec.length, spec.seed, spec.text if spec.source == "own" else ""
+        )
+        if spec.evaluations:
+            self.windows = held_out_windows(self.lm.tokenizer, spec.eval_source, spec.eval_windows, spec.eval_length)
+        yield CalibrationReady(spec.source, drawn, spec.length, digest(self.tokens), time.perf_counter() - started)
+
+    def allocate(self) -> Generator[Event, None, Allocation]:
+        """The top-up's own search."""
+        spec = self.spec
+        if spec.top_up == "neuroal":
+            yield StageStarted(
+                "search", "Searching lambda: pruning each block with every slope and comparing activations."
+            )
+        return (
+            yield from iter_allocate(
+                self.lm.model,
+                self.tokens[: spec.samples],
+                pruner=spec.pruner,
+                top_up=spec.top_up,
+                step=spec.step,
+                sparsity=spec.sparsity,
+                mode=spec.mode,
+                lambdas=spec.lambdas,
+                gqa=spec.gqa,
+                known=self.known.scores,
+            )
+        )
+
+    def prune(self, allocation: Allocation, variant: str) -> Generator[Event, None, nn.Module]:
+        """A sparse twin of the dense model, pruned."""
+        spec = self.spec
+        yield StageStarted(f"prune:{variant}", f"Pruning to {spec.sparsity:.0%}: the {VARIANT_WORDS[variant]}.")
+        twin = sparse_twin(self.lm.model, (linear.path for linear in self.lm.stack.all_linears()))
+        tokens = self.tokens[: spec.prune_samples or spec.samples]
+        yield from iter_prune(twin, tokens, allocation, variant=variant)
+        return twin
+
+    def measure(self, variant: str, model: nn.Module) -> Generator[Event, None, None]:
+        """Perplexity on the held-out windows; the dense model's is remembered by the pool."""
+        if self.windows is None or variant in self.known.measured:
+            return
+        yield StageStarted(f"evaluate:{variant}", f"Reading held-out text with the {VARIANT_WORDS[variant]}.")
+        started = time.perf_counter()
+        remembered = self.pool.dense_figure(self.lm, self.windows) if variant == "dense" else None
+        figure = remembered or (yield from iter_perplexity(model, self.windows, variant=variant))
+        if variant == "dense":
+            self.pool.remember_dense(self.lm, self.windows, figure)
+        yield Measured(
+            variant,
+            "perplexity",
+            self.spec.eval_source,
+            figure.value,
+            figure.stderr,
+            figure.predictions,
+            self.windows.shape[1],
+            time.perf_counter() - started,
+        )
+
+    def control(self) -> Generator[Event, None, None]:
+        """The uniform control: same pruner, same sparsity everywhere; measured, then let go."""
+        if self.windows is None or "uniform" in self.known.measured:
+            return
+        spec = self.spec
+        uniform = Allocation(
+            spec.pruner,
+            "uniform",
+            None,
+            spec.sparsity,
+            {linear.path: spec.sparsity for linear in self.lm.stack.all_linears()},
+        )
+        twin = yield from self.prune(uniform, "uniform")
+        yield from self.measure("uniform", twin)
+
+
+def narrated(
+    stage: str, sentence: str, work: Callable[[Callable[[str], None]], Result]
+) -> Generator[Event, None, Result]:
+    """Runs blocking work in a thread and yields what it says, so that a long download is a visible, cancellable one."""
+    said: queue.Queue[str | None] = queue.Queue()
+    result: dict[str, Any] = {}
+
+    def body() -> None:
+        try:
+            result["value"] = work(said.put)
+        except BaseException as error:
+            result["error"] = error
+        finally:
+            said.put(None)
+
+    yield StageStarted(stage, sentence)
+    threading.Thread(target=body, daemon=True, name=f"neuroal-{stage}").start()
+    waited = time.monotonic()
+    while True:
+        try:
+            news = said.get(timeout=HEARTBEAT)
+        except queue.Empty:  # cancelling takes effect at an event
+            yield StageStarted(stage, f"{sentence.rstrip('.')} ({time.monotonic() - waited:.0f} s)")
+            continue
+        if news is None:
+            break
+        sentence, waited = news, time.monotonic()
+        yield StageStarted(stage, news)
+    if "error" in result:
+        raise result["error"]
+    return result["value"]
+
+
+def _versions() -> dict[str, str]:
+    names = ("torch", "transformers", "numpy", "gradio")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except Exception:
+            continue
+    return found
+
+
+def _peak_memory() -> int:
+    """Largest resident size of this process so far, in bytes; where the system does not say, the size now."""
+    try:
+        import resource
+
+        scale = 1 if platform.system() == "Darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+    except ImportError:
+        return psutil.Process().memory_info().rss
+
+
+def _hardware() -> dict[str, Any]:
+    return {
+        "machine": platform.machine(),
+        "processors": psutil.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
+    }

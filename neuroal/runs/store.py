@@ -1,0 +1,118 @@
+"""Where runs outlive the process: one SQLite file (WAL) through SQLModel, in the data folder.
+
+Every event is committed before any viewer sees it, so what a page has shown survives a kill -9.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import URL
+from sqlmodel import Field, Session, SQLModel, col, create_engine, select
+
+# The states of a run; the first two are the ones a stopped server leaves behind.
+GOING = ("queued", "running")
+
+
+class RunRow(SQLModel, table=True):
+    """A run: its question and where it stands."""
+
+    __tablename__ = "runs"
+
+    id: str = Field(primary_key=True)
+    key: str = Field(index=True)
+    spec: str
+    status: str = Field(index=True)
+    private: bool = False
+    created: str
+
+
+class EventRow(SQLModel, table=True):
+    """One event of a run's log: its number from 1, seconds since the start, and the event as JSON."""
+
+    __tablename__ = "events"
+
+    run_id: str = Field(primary_key=True)
+    n: int = Field(primary_key=True)
+    t: float
+    payload: str
+
+
+class Store:
+    """The only keeper of runs and events. Safe to use from several threads.
+
+    Args:
+        folder: the data folder; the file is ``runs.sqlite`` in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.engine: Engine = create_engine(
+            URL.create("sqlite", database=str(folder / "runs.sqlite")), connect_args={"check_same_thread": False}
+        )
+        event.listen(self.engine, "connect", _tune)
+        SQLModel.metadata.create_all(self.engine)
+
+    def add_run(self, run_id: str, key: str, spec: str, *, private: bool) -> None:
+        """A new run, queued."""
+        created = datetime.datetime.now(datetime.timezone.utc).isoformat()
+        with Session(self.engine) as session:
+            session.add(RunRow(id=run_id, key=key, spec=spec, status="queued", private=private, created=created))
+            session.commit()
+
+    def append(self, run_id: str, n: int, t: float, payload: dict[str, Any], status: str | None = None) -> None:
+        """One event, and the run's new status with it, in one transaction."""
+        with Session(self.engine) as session:
+            session.add(EventRow(run_id=run_id, n=n, t=t, payload=json.dumps(payload, separators=(",", ":"))))
+            if status:
+                session.get_one(RunRow, run_id).status = status
+            session.commit()
+
+    def run(self, run_id: str) -> RunRow | None:
+        """The run of that id, or None."""
+        with Session(self.engine) as session:
+            return session.get(RunRow, run_id)
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        """The whole log, as the flat dicts that go over the wire."""
+        with Session(self.engine) as session:
+            rows = session.exec(select(EventRow).where(EventRow.run_id == run_id).order_by(col(EventRow.n))).all()
+            return [{"n": row.n, "t": row.t, **_readable(row)} for row in rows]
+
+    def going(self) -> list[str]:
+        """Runs that were queued or running when the process that owned them ended."""
+        with Session(self.engine) as session:
+            return list(session.exec(select(RunRow.id).where(col(RunRow.status).in_(GOING))).all())
+
+    def answered(self, key: str) -> str | None:
+        """The newest finished public run that asked the same question, or None."""
+        with Session(self.engine) as session:
+            found = select(RunRow.id).where(
+                RunRow.key == key, RunRow.status == "finished", col(RunRow.private).is_(False)
+            )
+            return session.exec(found.order_by(col(RunRow.created).desc())).first()
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self.engine.dispose()
+
+
+def _readable(row: EventRow) -> dict[str, Any]:
+    """The event as JSON values; a damaged one becomes a notice, so that it does not take the whole run with it."""
+    try:
+        payload = json.loads(row.payload)
+        if isinstance(payload["kind"], str):
+            return payload
+    except (ValueError, TypeError, KeyError):
+        pass
+    return {"kind": "Notice", "message": f"Event {row.n} of this run is damaged and was left out."}
+
+
+def _tune(connection: Any, _: Any) -> None:
+    """WAL lets readers go on beside the writer; NORMAL keeps every commit over a kill of the process."""
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}")

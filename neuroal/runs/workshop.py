@@ -1,0 +1,124 @@
+"""Everything a server keeps: the store, the jobs, the loaded models, and the pruned twins of finished runs.
+
+One object per process. It imports nothing heavy at first; torch comes with the first use, in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroal.errors import UserError
+from neuroal.models.cache import data_folder
+from neuroal.runs.events import Event
+from neuroal.runs.jobs import Jobs
+from neuroal.runs.spec import RunSpec
+from neuroal.runs.store import Store
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from neuroal.models.loading import LanguageModel
+    from neuroal.runs.pool import ModelPool
+    from neuroal.runs.run import Known, Outcome
+
+# Pruned twins kept in memory for comparing; others are rebuilt from their masks in about a second.
+KEPT_TWINS = 2
+
+
+class Workshop:
+    """The server's state.
+
+    Args:
+        folder: the data folder; NEUROAL_DATA or ``data`` beside the app when not given.
+    """
+
+    def __init__(self, folder: Path | None = None, workers: int = 1) -> None:
+        self.folder = folder or data_folder()
+        self._pool: ModelPool | None = None
+        self._twins: OrderedDict[str, tuple[LanguageModel, nn.Module]] = OrderedDict()
+        self._lock = threading.RLock()
+        self._rebuilding = threading.Lock()
+        self.jobs = Jobs(Store(self.folder), self._engine, workers)
+
+    @property
+    def pool(self) -> ModelPool:
+        """The loaded models; imports torch on first use."""
+        from neuroal.runs.pool import ModelPool
+
+        with self._lock:
+            self._pool = self._pool or ModelPool()
+            return self._pool
+
+    def pair(self, run_id: str) -> tuple[LanguageModel, nn.Module]:
+        """The dense model and the pruned twin of a finished run.
+
+        Raises:
+            UserError: the run has not finished, or what it kept is gone.
+        """
+        try:
+            status = self.jobs.status(run_id)
+        except KeyError:
+            raise UserError("No run has this id; start a run, or open the link of one.") from None
+        if status != "finished":
+            raise UserError(f"This run is {status}; the pruned model can be asked once it has finished.")
+        if kept := self._kept(run_id):
+            return kept
+        with self._rebuilding:  # one at a time, each as large as its model; those in memory need not wait for it
+            return self._kept(run_id) or self._remember(run_id, *self._rebuilt(run_id))
+
+    def close(self) -> None:
+        """Stops the workers; what was going is marked as interrupted."""
+        self.jobs.close()
+        self.jobs.store.close()
+
+    def _engine(self, run_id: str, spec: RunSpec, records: list[dict[str, Any]]) -> Generator[Event, None, None]:
+        """A run whose pruned model is kept before it says that it has finished."""
+        from neuroal.runs.run import run
+
+        def keep(outcome: Outcome) -> None:
+            from neuroal.runs.masks_file import save_masks
+
+            lm = outcome.language_model
+            save_masks(self._masks(run_id), outcome.twin, lm.model, [x.path for x in lm.stack.all_linears()])
+            self._remember(run_id, lm, outcome.twin)
+
+        yield from run(spec, pool=self.pool, known=known(records), keep=keep)
+
+    def _rebuilt(self, run_id: str) -> tuple[LanguageModel, nn.Module]:
+        from neuroal.runs.masks_file import apply_masks
+        from neuroal.twin import sparse_twin
+
+        spec = self.jobs.spec(run_id)
+        lm = self.pool.get(spec.model, revision=spec.revision, dtype=spec.dtype)
+        linears = [linear.path for linear in lm.stack.all_linears()]
+        twin = sparse_twin(lm.model, linears)
+        apply_masks(self._masks(run_id), twin, linears)
+        return lm, twin
+
+    def _kept(self, run_id: str) -> tuple[LanguageModel, nn.Module] | None:
+        with self._lock:
+            if run_id in self._twins:
+                self._twins.move_to_end(run_id)
+            return self._twins.get(run_id)
+
+    def _remember(self, run_id: str, lm: LanguageModel, twin: nn.Module) -> tuple[LanguageModel, nn.Module]:
+        with self._lock:
+            self._twins[run_id] = (lm, twin)
+            while len(self._twins) > KEPT_TWINS:
+                self._twins.popitem(last=False)
+            return lm, twin
+
+    def _masks(self, run_id: str) -> Path:
+        return self.folder / "pruned" / f"{run_id}.safetensors"
+
+
+def known(records: list[dict[str, Any]]) -> Known:
+    """What an interrupted run had finished, read from its log."""
+    from neuroal.runs.run import Known
+
+    scores = {(r["step"], r["lam"]): r["score"] for r in records if r["kind"] == "CandidateFinished"}
+    return Known(scores, frozenset(r["variant"] for r in records if r["kind"] == "Measured"))

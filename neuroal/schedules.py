@@ -1,0 +1,56 @@
+"""The linear schedules of NeuroAL: lambda as the slope of the sparsity over blocks, and over the rows of a linear.
+
+All in float64, and in the order of operations of the original implementation: at the edges (sparsity 0.75 with lambda
+0.25 lands on 1.0) the last bit decides whether a ratio is replaced, and a truncated count with it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# The grids of the original implementation.
+BLOCK_LAMBDAS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.10, 0.12, 0.15, 0.20, 0.25)
+ROW_LAMBDAS = (0.0, *BLOCK_LAMBDAS)
+
+LOWEST, HIGHEST = 0.01, 0.99
+
+
+def block_lambdas(sparsity: float) -> tuple[float, ...]:
+    """The block grid; from sparsity 0.8 on without its steepest slope."""
+    return BLOCK_LAMBDAS[:-1] if sparsity >= 0.8 else BLOCK_LAMBDAS
+
+
+def block_schedule(sparsity: float, lam: float, blocks: int) -> tuple[list[float], int]:
+    """Sparsity ratios that rise linearly with depth, from ``sparsity - lam`` to ``sparsity + lam``.
+
+    Ratios <= 0 or >= 1 are replaced by 0.01 or 0.99 and the mean is not restored (as the original does).
+
+    Returns:
+        one ratio per block, and how many of them were replaced.
+    """
+    if blocks == 1:
+        return [sparsity], 0
+    depth = np.arange(1, blocks + 1, dtype=np.float64)
+    density = (depth - depth.min()) * ((1 / (depth.max() - depth.min())) * lam * 2)
+    density = density - np.mean(density) + (1 - sparsity)
+    ratios = [float(1 - d) for d in sorted(density, reverse=True)]
+    replaced = sum(r <= 0 or r >= 1 for r in ratios)
+    return [LOWEST if r <= 0 else HIGHEST if r >= 1 else r for r in ratios], replaced
+
+
+def row_schedule(driver: np.ndarray, base: float, lam: float) -> np.ndarray:
+    """Sparsity ratio of each row: the rows whose consumer lost most activation are kept densest; the mean is ``base``.
+
+    Args:
+        driver: float64 [rows], the alignment vector of the consumer's input (dense minus pruned activation norms).
+        base: the ratio of the block.
+
+    Returns:
+        float64 [rows], clipped to 0.01..0.99. A driver without variation gives ``base`` to every row.
+    """
+    spread = driver.max() - driver.min()
+    if driver.sum() == 0 or not spread > 0:
+        return np.full(driver.shape, base, dtype=np.float64)
+    density = (driver - driver.min()) / spread * lam * 2
+    density = density - (np.mean(density) - (1 - base))
+    return np.clip(1 - density, LOWEST, HIGHEST)

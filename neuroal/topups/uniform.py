@@ -1,0 +1,32 @@
+"""Uniform: the target sparsity for every linear; the control of every experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from neuroal.topups.base import TOP_UPS, TopUp
+
+if TYPE_CHECKING:
+    from neuroal.allocation import Allocation
+    from neuroal.runs.events import Event
+    from neuroal.search import Problem
+
+
+@TOP_UPS.register
+class Uniform(TopUp):
+    """One ratio for all."""
+
+    name = "uniform"
+    label = "Uniform: the same everywhere"
+    needs_data = False
+
+    def allocate(self, problem: Problem) -> Generator[Event, None, Allocation]:
+        """Needs no search and yields nothing but the result."""
+        from neuroal.allocation import Allocation
+        from neuroal.runs.events import AllocationReady
+
+        sparsity = {linear.path: problem.sparsity for linear in problem.stack.all_linears()}
+        allocation = Allocation(problem.pruner.name, self.name, None, problem.sparsity, sparsity)
+        yield AllocationReady(self.name, allocation.per_block(problem.stack))
+        return allocation

@@ -1,0 +1,72 @@
+"""Shared by all tests: one torch thread, a fixed seed, a data folder of their own, and the tiny teaching model."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two threads waiting for each other on busy cores crawl
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Browser, Playwright, sync_playwright
+from transformers import LlamaForCausalLM
+from transformers import logging as transformers_logging
+
+from neuroal.models.loading import LanguageModel, load
+from tests.toys import random_llama
+
+torch.set_num_threads(1)
+transformers_logging.disable_progress_bar()
+
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing a test writes reaches the data folder of the person who runs it."""
+    monkeypatch.setenv("NEUROAL_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def tiny() -> LanguageModel:
+    """The teaching model of assets/tiny; read-only by agreement, as every dense model is."""
+    return load("tiny", device="cpu", dtype="float32")
+
+
+@pytest.fixture
+def model() -> LlamaForCausalLM:
+    """A fresh random model that the test may prune."""
+    return random_llama()
+
+
+@pytest.fixture
+def tokens() -> torch.Tensor:
+    """int64 [4, 12], ids of ``model``."""
+    return torch.randint(0, 64, (4, 12), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """Headless Chromium; a machine without it fails these tests, it does not skip them."""
+    if not Path(CHROMIUM).exists():
+        pytest.fail(f"{CHROMIUM} is missing: install Debian's package chromium to run the browser tests.")
+    started = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+    yield started
+    started.close()

@@ -1,0 +1,131 @@
+"""The search: events, choice, ties, resuming, and a score worked out by a plain loop."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+import neuroal
+from neuroal.errors import UserError
+from neuroal.runs.events import BlockScored, CandidateFinished, CandidateStarted, Event, LambdaChosen, SearchStarted
+from neuroal.schedules import block_schedule
+
+LAMBDAS = (0.05, 0.1, 0.2)
+
+
+def _drain(events: Generator[Event, None, Any]) -> tuple[list[Event], Any]:
+    seen = []
+    while True:
+        try:
+            seen.append(next(events))
+        except StopIteration as end:
+            return seen, end.value
+
+
+def _plain_score(model: LlamaForCausalLM, tokens: torch.Tensor, ratios: list[float]) -> float:
+    """Section 3.2 of the specification, written out for this one architecture with hooks on everything."""
+
+    def norms(block: Any, x: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        kept: dict[str, torch.Tensor] = {}
+        hooks = [
+            m.register_forward_pre_hook(lambda _, a, n=n: kept.__setitem__(n, a[0]))
+            for n, m in block.named_modules()
+            if isinstance(m, torch.nn.Linear)
+        ]
+        positions = torch.arange(x.shape[1])[None]
+        out = block(x, position_embeddings=model.model.rotary_emb(x, positions), position_ids=positions)
+        for hook in hooks:
+            hook.remove()
+        return {n: v.square().sum(1).mean(0).sqrt() for n, v in kept.items()}, out
+
+    total, x = 0.0, model.model.embed_tokens(tokens)
+    for block, ratio in zip(model.model.layers, ratios, strict=True):
+        dense, _ = norms(block, x)
+        saved = {n: m.weight.clone() for n, m in block.named_modules() if n in dense}
+        for name, weight in saved.items():
+            metric = weight.abs() * dense[name]
+            order = metric.sort(dim=1, stable=True).indices[:, : int(weight.shape[1] * ratio)]
+            block.get_submodule(name).weight.data = weight.clone().scatter_(1, order, 0.0)
+        pruned, x = norms(block, x)
+        for name, weight in saved.items():
+            block.get_submodule(name).weight.data = weight
+            difference = dense[name] / dense[name].sum() - pruned[name] / pruned[name].sum()
+            total += float(difference.norm()) / weight.shape[1]
+    return total
+
+
+def test_scores_equal_a_plain_loop(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
+    allocation = neuroal.allocate(model, tokens, step="block", sparsity=0.5, lambdas=LAMBDAS)
+    for lam, score in allocation.block_scores.items():
+        assert score == pytest.approx(_plain_score(model, tokens, block_schedule(0.5, lam, 3)[0]), rel=1e-5)
+
+
+def test_events_tell_the_whole_search(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
+    events, allocation = _drain(neuroal.iter_allocate(model, tokens, sparsity=0.5, lambdas=LAMBDAS))
+    assert [e.step for e in events if isinstance(e, SearchStarted)] == ["block", "row"]
+    for step, scores, chosen in (
+        ("block", allocation.block_scores, allocation.block_lambda),
+        ("row", allocation.row_scores, allocation.row_lambda),
+    ):
+        terms = dict.fromkeys(LAMBDAS, 0.0)
+        for e in events:
+            if isinstance(e, BlockScored) and e.step == step:
+                terms[e.lam] += e.score
+        finished = {e.lam: e.score for e in events if isinstance(e, CandidateFinished) and e.step == step}
+        assert finished == scores
+        assert finished == pytest.approx(terms)
+        (choice,) = (e for e in events if isinstance(e, LambdaChosen) and e.step == step)
+        assert choice.lam == chosen == min(scores, key=scores.get)
+        started = [e for e in events if isinstance(e, CandidateStarted) and e.step == step]
+        assert all(np.mean(e.sparsity) == pytest.approx(0.5) for e in started)
+
+
+def test_the_first_of_equal_scores_wins_and_the_other_is_a_near_tie(
+    model: LlamaForCausalLM, tokens: torch.Tensor
+) -> None:
+    """Two spellings of nearly the same lambda give the same masks, so the same score."""
+    events, allocation = _drain(
+        neuroal.iter_allocate(model, tokens, step="block", sparsity=0.52, lambdas=(0.0, 1e-9), pruner="magnitude")
+    )
+    assert allocation.block_lambda == 0.0
+    (choice,) = (e for e in events if isinstance(e, LambdaChosen))
+    assert choice.near_ties == (1e-9,)
+
+
+@pytest.mark.parametrize("step", ["block", "row", "both"])
+def test_known_candidates_are_not_scored_again_and_change_nothing(
+    model: LlamaForCausalLM, tokens: torch.Tensor, step: str
+) -> None:
+    settings = {"step": step, "sparsity": 0.5, "lambdas": LAMBDAS}
+    events, whole = _drain(neuroal.iter_allocate(model, tokens, **settings))
+    finished = [e for e in events if isinstance(e, CandidateFinished)]
+    for k in range(len(finished) + 1):
+        known = {(e.step, e.lam): e.score for e in finished[:k]}
+        again, resumed = _drain(neuroal.iter_allocate(model, tokens, known=known, **settings))
+        rescored = [(e.step, e.lam) for e in again if isinstance(e, CandidateFinished) and e.step != "alignment"]
+        assert not set(rescored) & set(known)
+        assert resumed.block_scores == whole.block_scores and resumed.row_scores == whole.row_scores
+        for path, ratios in whole.sparsity.items():
+            assert np.array_equal(resumed.sparsity[path], ratios)
+
+
+def test_the_model_is_left_bit_identical_also_when_the_search_is_closed(
+    model: LlamaForCausalLM, tokens: torch.Tensor
+) -> None:
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    events = neuroal.iter_allocate(model, tokens, sparsity=0.5, lambdas=LAMBDAS)
+    for _ in range(6):
+        next(events)
+    events.close()
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def test_activations_that_are_not_finite_name_their_block(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
+    model.model.layers[1].mlp.up_proj.weight[0, 0] = float("nan")
+    with pytest.raises(UserError, match="block 1"):
+        neuroal.allocate(model, tokens, step="block", sparsity=0.5, lambdas=LAMBDAS)
