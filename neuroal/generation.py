@@ -153,7 +153,7 @@ def split_at(tokenizer: Any, ids: Sequence[int], index: int | None, *, done: boo
 
 
 def _decode(tokenizer: Any, ids: Sequence[int]) -> str:
-    """Without the clean-up of spaces: it depends on what follows, so beginnings would not be beginnings of the whole."""
+    """Without the clean-up of spaces: it looks ahead, so that a longer text would not begin with a shorter one."""
     return tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 

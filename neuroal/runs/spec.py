@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import reprlib
 from collections.abc import Collection, Sequence
@@ -19,7 +20,8 @@ from neuroal.errors import UserError, did_you_mean
 from neuroal.pruners import PRUNERS
 from neuroal.topups import TOP_UPS
 
-DEFAULT_MODEL = "SmolLM2-135M-Instruct"
+# A host may offer another model first.
+DEFAULT_MODEL = os.environ.get("NEUROAL_DEFAULT_MODEL") or "SmolLM2-135M-Instruct"
 
 STEPS = {"both": "Blocks, then rows", "block": "Blocks only", "row": "Rows only"}
 MODES = {"exact": "Every candidate of the paper's grid"}

@@ -1,0 +1,44 @@
+"""NeuroAL Explorer: assembles the page and serves it. Also the app file of a Hugging Face Space."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: the app asks no other host
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import gradio as gr  # noqa: E402
+
+from components.page import ASSETS, Records, build_page  # noqa: E402
+from components.stream import add_event_route  # noqa: E402
+from components.warmup import Warmup  # noqa: E402
+from neuroal.runs.workshop import Workshop  # noqa: E402
+
+
+def main() -> None:
+    """Serves until it is told to stop; runs that are going are then marked as interrupted."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    workshop = Workshop()
+    records, warmup = Records(workshop), Warmup(workshop)
+    page = build_page(workshop, records, warmup)
+    app, _, _ = page.launch(
+        theme=gr.themes.Default(font=["ui-sans-serif", "system-ui", "sans-serif"]),  # fonts of the system, none fetched
+        css_paths=[ASSETS / "style.css"],
+        footer_links=["api", "settings"],
+        show_error=True,
+        prevent_thread_lock=True,
+    )
+    add_event_route(app, records)
+    warmup.start()
+    try:
+        page.block_thread()
+    finally:
+        workshop.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+/** The figures on the page: one card each, with a heading, a line that explains it, the plot and a text alternative. */
+(() => {
+  "use strict";
+  const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
+
+  const CONFIG = {
+    responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  };
+
+  const TEXTS = {
+    heatmap: {
+      title: "Which blocks each lambda hurts",
+      explain: (state, step) => compared(state, step)
+        ? "One row per lambda tried, one column per block. The colour compares a block with itself: blue where this"
+          + " lambda disturbs it less than the median lambda does, orange where more. Hover or tap for the raw scores."
+        : "How far each block's activations drift from the dense model's."
+          + " From the second lambda on, colours compare them.",
+    },
+    scores: {
+      title: "Which lambda wins",
+      explain: () => "The score of a lambda is the sum over its row of blocks. The lowest is chosen (star);"
+        + " ringed ones come within 1 % of it and are as good as equal.",
+    },
+    sparsity: {
+      title: "How much each block loses",
+      explain: () => "Dashed: the target for the whole model. Line: what is asked of each block."
+        + " Dots: the zeros counted after pruning.",
+    },
+    rows: {
+      title: "How much single rows lose",
+      explain: () => "The row step spares the rows that the next layer feels most."
+        + " Brighter: more of the block's rows have this sparsity.",
+    },
+    damage: {
+      title: "What it costs",
+      explain: () => "Perplexity on held-out text: how surprised the model is by each next word. Lower is better;"
+        + " Uniform is the control, pruned to the same sparsity everywhere.",
+    },
+  };
+
+  /** Whether the heatmap compares candidates yet. */
+  function compared(state, name) {
+    const step = state.steps[name || NeuroAL.activeStep(state)];
+    return step && step.totals.filter((total) => total !== null).length >= 2;
+  }
+
+  /** A new element with a class and, given as plain text, its content. */
+  function make(tag, className, text = "") {
+    const node = document.createElement(tag);
+    node.className = className;
+    node.textContent = text;
+    return node;
+  }
+
+  class Card {
+    /** @param {string} name of the figure; @param {Function} redraw asks for a redraw of this card */
+    constructor(name, redraw) {
+      Object.assign(this, { name, redraw, step: null });
+      this.node = make("section", `na-card na-card-${name}`);
+      this.node.hidden = true;
+      const head = make("div", "na-card-head");
+      head.append(make("h3", "na-card-title", TEXTS[name].title));
+      this.switch = name === "heatmap" ? head.appendChild(this.makeSwitch()) : null;
+      this.explain = make("p", "na-card-explain");
+      this.plot = make("div", "na-plot");
+      this.plot.setAttribute("role", "img");
+      this.plot.setAttribute("aria-label", TEXTS[name].title);
+      this.alternative = make("div", "na-hidden");
+      this.node.append(head, this.explain, this.plot, this.alternative);
+    }
+
+    /** Buttons to look at the block step again while, or after, the row step runs. */
+    makeSwitch() {
+      const group = make("div", "na-switch");
+      group.setAttribute("role", "group");
+      group.setAttribute("aria-label", "Search step shown");
+      for (const [step, label] of [["block", "Blocks"], ["row", "Rows"]]) {
+        const button = group.appendChild(make("button", "na-button", label));
+        button.type = "button";
+        button.dataset.step = step;
+        button.onclick = () => { this.step = step; this.redraw(); };
+      }
+      return group;
+    }
+
+    /** Draw, or hide while there is nothing to say. */
+    draw(Plotly, state, palette, revision) {
+      const figure = NeuroAL.figure(this.name, state, palette, this.step);
+      this.node.hidden = figure === null;
+      if (figure === null) return;
+      setText(this.explain, TEXTS[this.name].explain(state, this.step));
+      if (this.switch) this.showSwitch(state);
+      figure.layout.uirevision = this.switch ? `${revision} ${this.shown(state)}` : revision;
+      // On a touch screen a finger on a plot should scroll the page, not select a region. A phone has no room for tools.
+      if (matchMedia("(pointer: coarse)").matches) figure.layout.dragmode = false;
+      const small = matchMedia("(pointer: coarse), (max-width: 600px)").matches;
+      Plotly.react(this.plot, figure.data, figure.layout, small ? { ...CONFIG, displayModeBar: false } : CONFIG);
+    }
+
+    shown(state) { return this.step || NeuroAL.activeStep(state); }
+
+    showSwitch(state) {
+      this.switch.hidden = !("block" in state.steps && "row" in state.steps);
+      for (const button of this.switch.children)
+        button.setAttribute("aria-pressed", String(button.dataset.step === this.shown(state)));
+    }
+
+    /** Forget what a person chose to look at. */
+    reset() { this.step = null; }
+
+    /** Write the text alternative. */
+    describe(state) {
+      if (this.node.hidden) return;
+      const { sentence, head, rows } = NeuroAL.describe(this.name, state, this.step);
+      this.alternative.replaceChildren(make("p", "", sentence));
+      if (rows.length) this.alternative.append(table(TEXTS[this.name].title, head, rows));
+    }
+  }
+
+  function table(caption, head, rows) {
+    const node = make("table", "");
+    node.append(make("caption", "", caption));
+    const line = (tag, cells) => {
+      const row = make("tr", "");
+      row.append(...cells.map((cell) => make(tag, "", cell)));
+      return row;
+    };
+    node.append(line("th", head), ...rows.map((cells) => line("td", cells)));
+    return node;
+  }
+
+  /** Set text only on change: an untouched node costs no layout. */
+  function setText(node, text) {
+    if (node.textContent !== text) node.textContent = text;
+  }
+
+  Object.assign(NeuroAL, { Card, make, setText });
+})();

@@ -1,0 +1,67 @@
+/** Text alternatives: what each figure shows, as a sentence and, where numbers can be read out, a table. */
+(() => {
+  "use strict";
+  const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
+  const percent = (share) => (share === null || share === undefined ? "unknown" : `${NeuroAL.fixed(100 * share, 1)} %`);
+  const score = (value) => (value === null ? "unknown" : value.toPrecision(4));
+
+  /** {sentence, head, rows} of a figure; head and rows are empty where a sentence says it all. */
+  function describe(name, state, step) {
+    const [sentence, head = [], rows = []] = WRITE[name](state, step);
+    return { sentence, head, rows };
+  }
+
+  const WRITE = {
+    heatmap: (state, name) => {
+      const step = state.steps[name || NeuroAL.activeStep(state)];
+      const done = step.totals.filter((total) => total !== null).length;
+      const size = `${done} of ${step.lambdas.length} candidates scored on ${step.blocks} blocks.`;
+      const rows = step.lambdas.map((lam, i) => [NeuroAL.lambdaText(lam), ...extremes(step.scores[i])]);
+      return [size, ["lambda", "lowest block score", "highest block score"], rows.filter((row) => row[1])];
+    },
+    scores: (state) => {
+      const steps = ["block", "row"].filter((name) => name in state.steps);
+      const rows = steps.flatMap((name) => scoreRows(name, state.steps[name]));
+      return [steps.map((name) => winner(name, state.steps[name])).join(" "), ["step", "lambda", "score"], rows];
+    },
+    sparsity: (state) => {
+      const asked = state.allocation ? state.allocation.sparsity : [];
+      const got = (variant, b) => percent(state.pruned[variant]?.achieved[b]);
+      const rows = asked.map((ratio, b) => [String(b), percent(ratio), got("chosen", b), got("uniform", b)]);
+      const target = `Target for the whole model: ${percent(state.spec.sparsity)}.`;
+      return [target, ["block", "asked", "achieved", "uniform control"], rows];
+    },
+    rows: (state) => {
+      const rows = Object.entries(state.rows.linears).map(([name, ratios]) => [name, ...ratios.map(percent)]);
+      return ["Sparsity of single rows, over all blocks.", ["linear", "smallest", "mean", "largest"], rows];
+    },
+    damage: (state) => {
+      const measured = state.measured.perplexity ?? {};
+      const shown = ["dense", "uniform", "chosen"].filter((variant) => variant in measured);
+      const rows = shown.map((variant) => {
+        const { value, stderr } = measured[variant];
+        return [NeuroAL.variantName(state, variant), score(value), score(stderr)];
+      });
+      return ["Perplexity on held-out text, lower is better.", ["model", "perplexity", "standard error"], rows];
+    },
+  };
+
+  function extremes(scores) {
+    const known = scores.filter((value) => value !== null);
+    return known.length ? [score(Math.min(...known)), score(Math.max(...known))] : ["", ""];
+  }
+
+  function scoreRows(name, step) {
+    const rows = step.lambdas.map((lam, i) => [name, NeuroAL.lambdaText(lam), step.totals[i]]);
+    return rows.filter((row) => row[2] !== null).map(([a, b, total]) => [a, b, score(total)]);
+  }
+
+  function winner(name, step) {
+    if (step.chosen === null) return `The ${name} step is not decided yet.`;
+    const ties = step.chosen.near_ties.map(NeuroAL.lambdaText).join(", ");
+    const near = ties ? ` Within 1 %: ${ties}.` : "";
+    return `The ${name} step chose lambda ${NeuroAL.lambdaText(step.chosen.lam)}.${near}`;
+  }
+
+  Object.assign(NeuroAL, { describe });
+})();

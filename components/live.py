@@ -1,0 +1,118 @@
+"""The live view as a component of the page: it holds a run's id, and the browser does the rest.
+
+The browser reads the run's events from the route of ``components/stream.py`` and draws with ``assets/live/``. Scripts
+and styles are loaded by the component itself, under whatever path a proxy serves the app; a page only creates it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from pathlib import Path
+from typing import Any, TypedDict
+
+import gradio as gr
+import plotly
+
+from components.charts import DARK, LIGHT
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets" / "live"
+PLOTLY_JS = Path(plotly.__file__).resolve().parent / "package_data" / "plotly.min.js"
+
+# In the order in which they need each other.
+SCRIPTS = ("fold.js", "status.js", "figures.js", "describe.js", "cards.js", "source.js", "replay.js", "live.js")
+
+_VISITS = itertools.count(1)
+
+# Untrusted text never goes through a template (Gradio evaluates them): this one is constant, and filled by live.js.
+_TEMPLATE = "<div class='na-live' hidden></div>"
+
+_ON_LOAD = """
+const config = %s;
+const root = new URL(window.gradio_config?.root || ".", document.baseURI);
+const origin = root.hostname === location.hostname ? location.origin : root.origin;
+const base = origin + root.pathname.replace(/\\/$/, "");
+const loads = (window.NeuroALLoads ||= new Map());
+function load(path, make) {
+  if (!loads.has(path)) loads.set(path, new Promise((resolve, reject) => {
+    const node = make(`${base}/gradio_api/file=${path}`);
+    node.onload = resolve;
+    node.onerror = () => { loads.delete(path); reject(new Error(`${path} could not be loaded.`)); };
+    document.head.append(node);
+  }));
+  return loads.get(path);
+}
+const script = (src) => Object.assign(document.createElement("script"), { src, async: false });
+const sheet = (href) => Object.assign(document.createElement("link"), { rel: "stylesheet", href });
+// The page may hold another Plotly (gr.Plot brings one): this one is kept by name as soon as it has run.
+const plotly = load(config.plotly, script).then(() => (window.NeuroALPlotly ||= window.Plotly));
+const view = Promise.all([load(config.style, sheet), ...config.scripts.map((path) => load(path, script))]).then(() => {
+  const finished = (run, status) => trigger("finished", { run, status });
+  const host = element.querySelector(".na-live");
+  return new NeuroAL.LiveView(host, { palettes: config.palettes, plotly, finished });
+});
+const attach = () => view.then((live) => live.attach(props.value || {})).catch((error) => {
+  const host = element.querySelector(".na-live");
+  host.hidden = false;
+  host.textContent = "The live view could not be loaded. Reload the page to try again.";
+  console.error(error);
+});
+watch("value", attach);
+attach();
+"""
+
+
+class LiveValue(TypedDict, total=False):
+    """What the view looks at.
+
+    Attributes:
+        run: id of a run; empty to show nothing.
+        replay: replay the whole log in about 20 seconds instead of following it.
+        caption: plain text above the view: what a person is looking at.
+    """
+
+    run: str
+    replay: bool
+    caption: str
+
+
+class LiveRun(gr.HTML):
+    """A run, live or replayed. Its event ``finished`` (data: ``run``, ``status``) says that a followed run is over."""
+
+    def __init__(self, value: LiveValue | None = None, **kwargs: Any) -> None:
+        gr.set_static_paths([PLOTLY_JS, *(ASSETS / name for name in (*SCRIPTS, "live.css"))])
+        settings = {"apply_default_css": False, "padding": False, **kwargs}
+        super().__init__(value, html_template=_TEMPLATE, js_on_load=_ON_LOAD % json.dumps(_config()), **settings)
+
+    def postprocess(self, value: LiveValue | None) -> dict[str, Any]:
+        """Plain values of the known keys. ``visit`` differs each time, so that the same run can be attached again."""
+        given = value or {}
+        return {
+            "run": str(given.get("run") or ""),
+            "replay": bool(given.get("replay")),
+            "caption": str(given.get("caption") or ""),
+            "visit": next(_VISITS),
+        }
+
+    def api_info(self) -> dict[str, Any]:
+        """An object, for the page's own API documentation."""
+        return {"type": "object"}
+
+    def get_block_name(self) -> str:
+        """The component of the browser that draws this one."""
+        return "html"
+
+
+def _config() -> dict[str, Any]:
+    """What the browser needs to build the view; paths carry a hash of the file, so that no stale copy is used."""
+    return {
+        "plotly": f"{PLOTLY_JS.as_posix()}?v={plotly.__version__}",
+        "style": _versioned(ASSETS / "live.css"),
+        "scripts": [_versioned(ASSETS / name) for name in SCRIPTS],
+        "palettes": {"light": LIGHT, "dark": DARK},
+    }
+
+
+def _versioned(path: Path) -> str:
+    return f"{path.as_posix()}?v={hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"

@@ -1,0 +1,191 @@
+"""The page: panels built first, then wired. It holds no truth, only the id of the run that is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from components.compare import build_compare, wire_compare
+from components.form import Form, build_form, spec_from, values_of, wire_form
+from components.live import LiveRun
+from components.warmup import Warmup
+from neuroal.errors import UserError
+from neuroal.runs.examples import PREFIX, load_examples
+from neuroal.runs.workshop import Workshop
+
+TITLE = "NeuroAL Explorer"
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+
+INTRODUCTION = """# NeuroAL Explorer
+Set most weights of a small language model to zero, see **why each block keeps what it keeps**, and talk to the result.
+The search compares the activations of every dense block with those of its pruned copy, for several slopes *lambda*."""
+
+WAITING = "Press **Run** to prune, or look at the recorded run beside this form."
+
+# Keeps the link of the run in the address bar, so that reloading or sending it leads back to the run.
+REMEMBER_RUN = """(run) => {
+  const url = new URL(window.location);
+  if (run && !run.startsWith("example-")) url.searchParams.set("run", run); else url.searchParams.delete("run");
+  window.history.replaceState(null, "", url);
+}"""
+
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class Actions:
+    """The buttons below the form and what they answer."""
+
+    run: gr.Button
+    cancel: gr.Button
+    resume: gr.Button
+    estimate: gr.Markdown
+    answer: gr.Markdown
+
+
+class Records:
+    """Where the event route reads: recorded examples by their names, runs by their ids."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self.workshop, self.examples = workshop, load_examples()
+
+    def read(self, run_id: str, after: int) -> tuple[list[dict[str, Any]], bool]:
+        """As ``Jobs.read``."""
+        if run_id.startswith(PREFIX):
+            return self.examples[run_id].records[max(after, 0) :], True
+        return self.workshop.jobs.read(run_id, after)
+
+
+def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Blocks:
+    """The whole page; launching it is the caller's."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+        gr.Markdown(INTRODUCTION)
+        engine = gr.Markdown(warmup.sentence, elem_id="engine", elem_classes="quiet")
+        clock = gr.Timer(1.0)
+        run_id = gr.Textbox(visible=False, label="Run")
+        with gr.Tabs():
+            with gr.Tab("Prune", id="prune"), gr.Row(equal_height=False):
+                with gr.Column(scale=4, min_width=320):
+                    form, actions = build_form(_build_actions)
+                with gr.Column(scale=9, min_width=340):
+                    live = LiveRun(_first_example(records))
+            with gr.Tab("Compare", id="compare"):
+                compare = build_compare()
+        wire_form(form)
+        _wire_engine(clock, engine, warmup)
+        _wire_estimate(page, form, actions)
+        _wire_run(form, actions, run_id, live, workshop)
+        _wire_arrival(page, form, actions, run_id, live, records)
+        wire_compare(compare, workshop, run_id, live)
+    return page
+
+
+def _build_actions() -> Actions:
+    estimate = gr.Markdown(elem_id="estimate", elem_classes="quiet")
+    run = gr.Button("Run", variant="primary", elem_id="run")
+    with gr.Row():
+        cancel = gr.Button("Cancel", size="sm", elem_id="cancel")
+        resume = gr.Button("Resume", size="sm", elem_id="resume")
+    answer = gr.Markdown(WAITING, elem_id="answer", container=False)
+    return Actions(run, cancel, resume, estimate, answer)
+
+
+def _first_example(records: Records) -> dict[str, Any]:
+    """The recorded run that a new visitor sees at once."""
+    example = next(iter(records.examples.values()), None)
+    return {"run": example.id, "replay": True, "caption": example.caption} if example else {}
+
+
+def _wire_engine(clock: gr.Timer, engine: gr.Markdown, warmup: Warmup) -> None:
+    """The line about the model on its way, until it has arrived."""
+
+    def look() -> tuple[Any, Any]:
+        return warmup.sentence, gr.Timer(active=not warmup.ready)
+
+    clock.tick(look, None, [engine, clock], concurrency_limit=None, **_QUIET)
+
+
+def _wire_estimate(page: gr.Blocks, form: Form, actions: Actions) -> None:
+    """Time and memory, whenever a setting changes; a setting that cannot work is told here already."""
+
+    def tell(*values: Any) -> str:
+        from neuroal.runs.estimate import estimate
+
+        try:
+            return estimate(spec_from(*values)).sentence
+        except UserError as error:
+            return f"⚠️ {error}"
+
+    changes = [control.change for name, control in form.controls.items() if name != "text"]
+    gr.on(
+        [page.load, *changes],
+        tell,
+        form.inputs,
+        actions.estimate,
+        trigger_mode="always_last",
+        concurrency_limit=4,
+        **_QUIET,
+    )
+
+
+def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, workshop: Workshop) -> None:
+    """Run, Cancel, Resume: each answers in one sentence below the buttons."""
+
+    def start(request: gr.Request, *values: Any) -> tuple[Any, Any, Any]:
+        from neuroal.runs.estimate import check
+
+        try:
+            spec = spec_from(*values)
+            check(spec, workshop.pool)
+            started = workshop.jobs.start(spec, owner=request.session_hash or "")
+        except UserError as error:
+            return gr.skip(), gr.skip(), f"⚠️ {error}"
+        if workshop.jobs.status(started) == "finished":
+            return started, _look_at(started), "This question was answered before; you are looking at that run."
+        return started, _look_at(started), "The run goes on if you close this page; its link leads back to it."
+
+    def cancel(run: str) -> str:
+        if not run or run.startswith(PREFIX):
+            return "⚠️ No run of yours is open; press Run to start one."
+        if workshop.jobs.cancel(run):
+            return "Cancelling at the next block. What was found so far is kept, and the run can be resumed."
+        return "⚠️ This run is not going, so there is nothing to cancel."
+
+    def resume(run: str, request: gr.Request) -> tuple[Any, str]:
+        try:
+            workshop.jobs.resume(run, owner=request.session_hash or "")
+        except (UserError, KeyError):
+            return gr.skip(), "⚠️ Only a run that was interrupted, cancelled or failed can be resumed."
+        return _look_at(run), "Going on from the last finished candidate."
+
+    actions.run.click(start, form.inputs, [run_id, live, actions.answer], concurrency_limit=8, **_QUIET)
+    actions.cancel.click(cancel, run_id, actions.answer, concurrency_limit=8, **_QUIET)
+    actions.resume.click(resume, run_id, [live, actions.answer], concurrency_limit=8, **_QUIET)
+    run_id.change(None, run_id, None, js=REMEMBER_RUN)
+
+
+def _wire_arrival(
+    page: gr.Blocks, form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, records: Records
+) -> None:
+    """A link with ``?run=`` leads to that run, with the form as it was asked."""
+
+    def arrive(request: gr.Request) -> list[Any]:
+        asked = request.query_params.get("run", "")
+        nothing = [gr.skip()] * len(form.inputs)
+        if not asked:
+            return [gr.skip(), gr.skip(), gr.skip(), *nothing]
+        try:
+            spec = records.workshop.jobs.spec(asked)
+        except (KeyError, UserError):
+            return [gr.skip(), gr.skip(), "⚠️ No run with this link is known here; it may have been removed.", *nothing]
+        return [asked, _look_at(asked), "You are looking at the run of this link.", *values_of(spec)]
+
+    page.load(arrive, None, [run_id, live, actions.answer, *form.inputs], concurrency_limit=None, **_QUIET)
+
+
+def _look_at(run: str) -> dict[str, Any]:
+    """What the live view is given to follow a run."""
+    return {"run": run, "replay": False, "caption": ""}

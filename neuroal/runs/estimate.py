@@ -1,0 +1,123 @@
+"""Before the start: is what is asked possible, how long will it take, and how much memory."""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from neuroal.errors import UserError
+from neuroal.models.facts import ModelFacts, inspect
+from neuroal.models.memory import AUTO_BYTES, gigabytes, machine_memory, needed_bytes
+from neuroal.runs.plan import Shape, plan
+from neuroal.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from neuroal.runs.pool import ModelPool
+
+# A pass through a block reaches about this share of the speed of its bare matrix products.
+EFFICIENCY = 0.75
+
+# Calibration hidden states are kept for all sequences at once; this many tokens bound them.
+MOST_TOKENS = 2**19
+
+STAGES = {"alignment": "search", "block": "search", "row": "search", "prune": "pruning", "evaluate": "measuring"}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds by what they are spent on, and peak bytes of the process."""
+
+    seconds: dict[str, float]
+    memory: int
+
+    @property
+    def sentence(self) -> str:
+        """For a person, such as "About 2 min (search 90 s, ...) and 1.6 GB of memory"."""
+        parts = ", ".join(f"{what} {duration(s)}" for what, s in self.seconds.items() if s)
+        return f"About {duration(sum(self.seconds.values()))} ({parts}) and {gigabytes(self.memory)} of memory."
+
+
+@functools.lru_cache(maxsize=64)
+def facts(name: str, revision: str | None) -> ModelFacts:
+    """The model's facts from its configuration, remembered; raises UserError where it cannot be used."""
+    return inspect(name, revision)
+
+
+def estimate(spec: RunSpec) -> Estimate:
+    """What a run will cost on this machine, from the count of its work and the machine's measured speed.
+
+    Raises:
+        UserError: the model cannot be used here.
+    """
+    model = facts(spec.model, spec.revision)
+    work = plan(spec, Shape(model.blocks, model.prunable, model.parameters))
+    per_unit = 2 * model.prunable / model.blocks / (machine_speed() * EFFICIENCY)
+    seconds: dict[str, float] = {}
+    for stage, units in work.items():
+        what = STAGES[stage.partition(":")[0]]
+        seconds[what] = seconds.get(what, 0.0) + units["units"] * units["weight"] * per_unit
+    tokens = max(spec.samples, spec.prune_samples or 0) * spec.length
+    kind = machine_memory().kind
+    width = AUTO_BYTES[kind] if spec.dtype == "auto" else (4 if spec.dtype == "float32" else 2)
+    hidden = 3 * tokens * model.hidden * width
+    return Estimate(seconds, needed_bytes(model.parameters, width, model.prunable / model.parameters) + hidden)
+
+
+def check(spec: RunSpec, pool: ModelPool | None = None) -> None:
+    """Refuses, with one sentence, what cannot work; before any work starts.
+
+    Raises:
+        UserError: unknown or unsuitable model, sequences longer than its context, too many tokens, too short a text.
+    """
+    model = facts(spec.model, spec.revision)
+    for label, length in (("Length", spec.length), ("Window length", spec.eval_length)):
+        if model.context and length > model.context:
+            raise UserError(f"{label} is {length}, but the context of {spec.model} is {model.context} tokens; shorten it.")
+    tokens = max(spec.samples, spec.prune_samples or 0) * spec.length
+    if tokens > MOST_TOKENS:
+        raise UserError(
+            f"Samples x length is {tokens:,} tokens; at most {MOST_TOKENS:,} are allowed: take fewer or shorter samples."
+        )
+    if spec.source == "own":
+        _check_text(spec, pool)
+
+
+def _check_text(spec: RunSpec, pool: ModelPool | None) -> None:
+    """With the model's own tokenizer where it is loaded; else by the fact that a token is at least one character."""
+    if pool and pool.is_loaded(spec.model):
+        lm = pool.get(spec.model, revision=spec.revision, dtype=spec.dtype)
+        count = len(lm.tokenizer(spec.text, verbose=False).input_ids)
+    else:
+        count = len(spec.text)
+    if count <= spec.length:
+        raise UserError(
+            f"Your text has about {count} tokens, too few for sequences of {spec.length}; "
+            "give more text or choose a shorter length."
+        )
+
+
+@functools.cache
+def machine_speed() -> float:
+    """Floating-point operations per second of float32 matrix products as a small model has them; takes 0.2 s once."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    a, b = torch.rand(1024, 576, device=device), torch.rand(576, 1536, device=device)
+    best, until = float("inf"), time.perf_counter() + 0.2
+    while time.perf_counter() < until:
+        started = time.perf_counter()
+        a @ b
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - started)
+    return 2 * 1024 * 576 * 1536 / best
+
+
+def duration(seconds: float) -> str:
+    """Such as "40 s", "3 min" or "1 h 20 min"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,164 @@
+"""The Compare tab without a browser: what it says, what it sends to the display, and how it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from components import compare
+from components.compare import NO_RUN, NO_TEMPLATE, answers, build_compare, cleared, ready, shown, stopped, verdict
+from neuroal import generation
+from neuroal.errors import UserError
+from neuroal.generation import Pair, Side
+from neuroal.models.loading import LanguageModel
+
+
+class Shop:
+    """A workshop with one finished run."""
+
+    def __init__(self, lm: Any) -> None:
+        self.lm = lm
+
+    def pair(self, run_id: str) -> tuple[Any, Any]:
+        if run_id != "done":
+            raise UserError("This run is running; the pruned model can be asked once it has finished.")
+        return self.lm, self.lm.model
+
+
+def side(before: str = "It is ", at: str = "", after: str = "", count: int = 3, **more: Any) -> Side:
+    return Side(tuple(range(count)), before, at, after, **{"seconds": 2.0, "done": True, **more})
+
+
+@pytest.mark.parametrize(
+    ("dense", "pruned", "diverged", "sentence"),
+    [
+        (side(count=0, done=False), side(count=0, done=False), None, ""),
+        (side(done=False), side(done=True), None, "Identical so far."),
+        (side(), side(), None, "Identical to the end."),
+        (side(), side(error="It failed."), None, "Identical so far."),
+        (
+            side(at=" Paris"),
+            side(at="London"),
+            13,
+            "They part at token 14: the dense model says 'Paris', the pruned one 'London'.",
+        ),
+        (side(at="."), side(), 2, "They part at token 3: the dense model says '.', the pruned one ends its answer."),
+        (
+            side(),
+            side(at="\n", after="x"),
+            2,
+            "They part at token 3: the dense model ends its answer, the pruned one begins a new line.",
+        ),
+        (
+            side(at=" "),
+            side(at="a"),
+            1,
+            "They part at token 2: the dense model writes a space, the pruned one says 'a'.",
+        ),
+        (
+            side(done=False),
+            side(at="a"),
+            2,
+            "They part at token 3: the dense model goes on differently, the pruned one says 'a'.",
+        ),
+    ],
+)
+def test_the_closing_sentence(dense: Side, pruned: Side, diverged: int | None, sentence: str) -> None:
+    assert verdict(Pair(dense, pruned, diverged)) == sentence
+
+
+def test_a_value_is_plain_and_complete() -> None:
+    value = shown("answering", "", Pair(side(at="a", count=1), side(at="b", count=300), 0))
+    assert value["dense"]["stats"] == "1 token, 0.5 tokens/s"
+    assert value["pruned"]["stats"] == "300 tokens, 150 tokens/s"
+    assert value["dense"]["parted"] is True
+    assert shown("idle")["dense"].keys() == value["dense"].keys()
+
+
+def test_an_answer_streams_to_its_end(tiny: LanguageModel) -> None:
+    first, *_, last = answers(Shop(tiny), "done", "Once upon a time", chat=True, max_tokens=16)
+    assert first["phase"] == "preparing"
+    assert last["phase"] == "finished"
+    assert last["verdict"] == "Identical to the end."
+    assert last["note"] == ("" if tiny.tokenizer.chat_template else NO_TEMPLATE)
+
+
+@pytest.mark.parametrize(
+    ("run", "prompt", "settings", "sentence"),
+    [
+        ("", "Hello", {}, NO_RUN),
+        ("going", "Hello", {}, "This run is running"),
+        ("done", "  ", {}, "The prompt is empty"),
+        ("done", "Hello", {"temperature": 9.0}, "Temperature is 9.0"),
+    ],
+)
+def test_refusals_are_one_sentence_in_the_panel(
+    tiny: LanguageModel, run: str, prompt: str, settings: dict[str, Any], sentence: str
+) -> None:
+    *_, last = answers(Shop(tiny), run, prompt, chat=True, max_tokens=16, **settings)
+    assert last["phase"] == "refused"
+    assert last["note"].startswith(sentence)
+
+
+def test_a_fault_tells_nothing_of_the_server(tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> Iterator[Pair]:
+        yield Pair(side(), side(), None)
+        raise RuntimeError("/secret/path")
+
+    monkeypatch.setattr(generation, "generate_pair", fail)
+    *_, last = answers(Shop(tiny), "done", "Hello", chat=True, max_tokens=16)
+    assert (last["phase"], last["note"]) == ("refused", compare.FAULT)
+    assert last["dense"]["before"] == "It is "  # what was there stays
+
+
+def test_closing_an_answer_closes_the_generation(tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[bool] = []
+
+    def endless(*_: Any, **__: Any) -> Iterator[Pair]:
+        try:
+            while True:
+                yield Pair(side(done=False), side(done=False), None)
+        finally:
+            closed.append(True)
+
+    monkeypatch.setattr(generation, "generate_pair", endless)
+    values = answers(Shop(tiny), "done", "Hello", chat=True, max_tokens=16)
+    assert [next(values)["phase"] for _ in range(3)] == ["preparing", "answering", "answering"]
+    values.close()
+    assert closed == [True]
+
+
+def test_stop_marks_only_what_was_going() -> None:
+    going = shown("answering", "", Pair(side(done=False), side(done=False), None))
+    assert stopped(going)["note"] == "Stopped."
+    assert stopped(going)["dense"] == going["dense"]
+    finished = shown("finished")
+    assert stopped(finished) == finished
+
+
+def test_a_run_that_comes_or_finishes_clears_refusals() -> None:
+    assert cleared("")["note"] == NO_RUN
+    assert cleared("abc")["note"] == ""
+    assert ready(shown("refused", "This run is running."))["note"] == ""
+    answered = shown("finished", "", Pair(side(), side(), None))
+    assert ready(answered) == answered
+
+
+def test_every_handler_is_private_and_every_control_labelled() -> None:
+    with gr.Blocks() as demo:
+        run = gr.State("")
+        built = build_compare()
+        compare.wire_compare(built, SimpleNamespace(), run)
+    assert {fn.api_visibility for fn in demo.fns.values()} == {"private"}
+    controls = (built.prompt, built.chat, built.mode, built.temperature, built.top_p, built.seed, built.max_tokens)
+    assert all(control.label for control in controls)
+
+
+def test_no_template_holds_a_place_for_text() -> None:
+    """Gradio evaluates what its templates hold, so nothing a model wrote may come near one."""
+    template = compare.AnswerPair().html_template
+    assert "{" not in template and "$" not in template

@@ -1,0 +1,80 @@
+"""The real app in a process of its own, as a person would start it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Server:
+    """``python app.py`` on a free port of loopback, with its own data folder.
+
+    Args:
+        data: the data folder; a second server on it sees the runs of the first.
+        log: where its output goes.
+    """
+
+    def __init__(self, data: Path, log: Path, **environment: str) -> None:
+        self.data, self.log, self.environment = data, log, environment
+        self.process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, seconds: float = 60.0) -> None:
+        """Starts, and waits until the page answers."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        environment = {
+            **os.environ,
+            "NEUROAL_DATA": str(self.data),
+            "GRADIO_SERVER_PORT": str(self.port),
+            "OMP_NUM_THREADS": "1",
+            **self.environment,
+        }
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=output
+            )
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                break
+            try:
+                httpx.get(self.url, timeout=5).raise_for_status()
+                return
+            except httpx.HTTPError:
+                time.sleep(0.1)
+        raise AssertionError(f"The app did not start:\n{self.log.read_text()}")
+
+    def kill(self) -> None:
+        """kill -9: no clean-up of any kind."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> int:
+        """SIGTERM, as a supervisor sends it; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """The end of a test, whatever became of the process."""
+        if self.process.poll() is None:
+            self.kill()

@@ -1,0 +1,280 @@
+"""The live view in a real browser: a small Gradio app, a source fed by the test, and what Plotly then holds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from components.charts import DARK, figures, fold_all
+from components.live import LiveRun
+from components.stream import add_event_route
+from neuroal.runs import events as ev
+from tests.components.logs import Record, numbered, realistic, started
+
+CAPTION = "You are looking at: <img src=x onerror=alert(1)> ${document.title}"
+
+# The traces of a figure as the browser holds them, JSON only.
+TRACES = """name => JSON.parse(JSON.stringify(
+    document.querySelector(`.na-card-${name} .js-plotly-plot`).data, ["z", "x", "y", "name", "type"]))"""
+
+
+@dataclass
+class Memory:
+    """Logs in memory; a test appends to them."""
+
+    logs: dict[str, list[Record]] = field(default_factory=dict)
+    over: set[str] = field(default_factory=set)
+
+    def read(self, run_id: str, after: int) -> tuple[list[Record], bool]:
+        return self.logs[run_id][after:], run_id in self.over
+
+    def end(self, run_id: str, records: list[Record]) -> None:
+        self.logs[run_id].extend(records)
+        self.over.add(run_id)
+
+
+@dataclass(frozen=True)
+class App:
+    url: str
+    source: Memory
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[App]:
+    """A page that shows the run of its address: ``?run=...&replay=1``."""
+    with gr.Blocks() as demo:
+        live = LiveRun()
+        told = gr.Textbox(label="Told")
+        again = gr.Button("Again")
+
+        def look(request: gr.Request) -> dict[str, Any]:
+            query = request.query_params
+            return {"run": query.get("run", ""), "replay": "replay" in query, "caption": CAPTION}
+
+        def tell(event: gr.EventData) -> str:
+            return f"{event.run}: {event.status}"
+
+        gr.on([demo.load, again.click], look, None, live)
+        live.finished(tell, None, told)
+    source = Memory()
+    launched, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
+    add_event_route(launched, source)
+    yield App(url, source)
+    demo.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """Shared, so that scripts are fetched once."""
+    opened = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A tab that must not raise a single error."""
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    opened.close()
+    assert errors == []
+
+
+@pytest.fixture(scope="module")
+def log() -> list[Record]:
+    return realistic(blocks=6)
+
+
+def look_at(page: Page, app: App, query: str) -> None:
+    page.goto(f"{app.url}?{query}")
+    page.wait_for_selector(".na-live:not([hidden])", state="attached")
+
+
+def traces(page: Page, name: str) -> list[dict[str, Any]]:
+    page.wait_for_selector(f".na-card-{name} .js-plotly-plot")
+    return page.evaluate(TRACES, name)
+
+
+def expected(records: list[Record], name: str) -> list[dict[str, Any]]:
+    """What Python would draw, cut to the same fields."""
+    drawn = figures(fold_all(records), palette=DARK)[name]["data"]
+    return [{key: trace[key] for key in ("z", "x", "y", "name", "type") if key in trace} for trace in drawn]
+
+
+def ranges(page: Page, name: str) -> list[list[float]]:
+    """What part of the plane a figure shows."""
+    return page.evaluate(
+        """name => { const full = document.querySelector(`.na-card-${name} .js-plotly-plot`)._fullLayout;
+                     return [full.xaxis.range, full.yaxis.range]; }""",
+        name,
+    )
+
+
+def zoom(page: Page, name: str) -> list[list[float]]:
+    """Drag a box over the middle of a figure, as a person does."""
+    traces(page, name)
+    plane = page.locator(f".na-card-{name} .nsewdrag")
+    plane.scroll_into_view_if_needed()
+    box = plane.bounding_box()
+    assert box is not None
+    before = ranges(page, name)
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.7 * box["height"], steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(350)
+    assert ranges(page, name) != before
+    return ranges(page, name)
+
+
+def settled(page: Page, text: str) -> None:
+    """Wait for the sentence, then for the frames that draw what belongs to it."""
+    expect(page.locator(".na-sentence")).to_contain_text(text)
+    page.wait_for_timeout(350)
+
+
+def test_figures_follow_the_events_and_agree_with_python(page: Page, app: App, log: list[Record]) -> None:
+    half = len(log) // 2
+    app.source.logs["follow"] = log[:half]
+    look_at(page, app, "run=follow")
+    settled(page, "Row step: trying lambda")
+    assert traces(page, "heatmap") == expected(log[:half], "heatmap")
+    assert page.locator(".na-card-rows").is_hidden()
+    app.source.end("follow", log[half:])
+    settled(page, "Finished in")
+    for name in ("heatmap", "scores", "sparsity", "rows", "damage"):
+        assert traces(page, name) == expected(log, name)
+    expect(page.get_by_label("Told")).to_have_value("follow: finished")
+    expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+    expect(page.locator(".na-live [role=status]")).to_contain_text("Finished in")
+    expect(page.locator(".na-card-damage table")).to_contain_text("NeuroAL")
+    expect(page.locator(".na-notices")).to_contain_text("keep the block's ratio")
+
+
+def test_zoom_and_the_step_looked_at_survive_updates(page: Page, app: App, log: list[Record]) -> None:
+    rows_begun = next(i for i, r in enumerate(log) if r["kind"] == "CandidateFinished" and r["step"] == "row") + 1
+    app.source.logs["zoom"] = log[:rows_begun]
+    look_at(page, app, "run=zoom")
+    zoomed = {name: zoom(page, name) for name in ("scores", "sparsity")}
+    page.get_by_role("button", name="Blocks").click()
+    app.source.end("zoom", log[rows_begun:])
+    settled(page, "Finished in")
+    assert ranges(page, "scores") == zoomed["scores"]
+    assert ranges(page, "sparsity") == zoomed["sparsity"]
+    assert len(traces(page, "heatmap")[0]["y"]) == 14
+    page.get_by_role("button", name="Rows").click()
+    page.wait_for_timeout(350)
+    assert len(traces(page, "heatmap")[0]["y"]) == 15
+
+
+def test_reload_attaches_again(page: Page, app: App, log: list[Record]) -> None:
+    app.source.logs["reload"] = log[:60]
+    look_at(page, app, "run=reload")
+    before = traces(page, "heatmap")
+    page.reload()
+    assert traces(page, "heatmap") == before
+
+
+def test_an_interrupted_run_that_is_resumed_goes_on_in_the_same_view(page: Page, app: App, log: list[Record]) -> None:
+    cut = numbered([ev.RunInterrupted(), ev.RunResumed()], start=41)
+    app.source.logs["resumed"] = [*log[:40], cut[0]]
+    app.source.over.add("resumed")
+    look_at(page, app, "run=resumed")
+    settled(page, "can be resumed")
+    app.source.over.discard("resumed")
+    rest = [{**record, "n": n} for n, record in enumerate(log[40:], 43)]
+    app.source.end("resumed", [cut[1], *rest])
+    page.get_by_role("button", name="Again").click()
+    settled(page, "Finished in")
+    assert traces(page, "damage") == expected(log, "damage")
+
+
+def test_a_lost_connection_is_said_and_mended(page: Page, app: App, log: list[Record]) -> None:
+    app.source.logs["lost"] = log[:40]
+    page.route("**/runs/lost/events*", lambda route: route.abort())
+    look_at(page, app, "run=lost")
+    expect(page.locator(".na-problem")).to_have_text("The connection is lost, trying again.")
+    page.unroute("**/runs/lost/events*")
+    traces(page, "heatmap")
+    expect(page.locator(".na-problem")).to_be_hidden()
+
+
+def test_an_unknown_run_is_said_plainly(page: Page, app: App) -> None:
+    look_at(page, app, "run=nowhere")
+    expect(page.locator(".na-problem")).to_have_text("This run is not known here; it may have been removed.")
+    assert page.locator(".js-plotly-plot").count() == 0
+
+
+def test_text_from_outside_is_never_markup(page: Page, app: App) -> None:
+    evil = "<img src=x onerror=alert(1)> {{value}} ${alert(1)}"
+    app.source.logs["evil"] = numbered([started(model=evil), ev.Notice(evil), ev.RunFailed(evil)])
+    app.source.over.add("evil")
+    look_at(page, app, "run=evil")
+    expect(page.locator(".na-sentence")).to_have_text(evil)
+    expect(page.locator(".na-notices")).to_have_text(evil)
+    expect(page.locator(".na-facts")).to_contain_text(evil)
+    expect(page.locator(".na-caption")).to_have_text(CAPTION)
+    assert page.locator(".na-live img").count() == 0
+
+
+def test_a_replay_plays_pauses_and_shows_the_end(page: Page, app: App, log: list[Record]) -> None:
+    app.source.logs["replay"] = log
+    app.source.over.add("replay")
+    look_at(page, app, "run=replay&replay=1")
+    traces(page, "heatmap")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    page.wait_for_timeout(350)
+    paused = page.locator(".na-sentence").text_content()
+    page.wait_for_timeout(300)
+    assert page.locator(".na-sentence").text_content() == paused
+    page.get_by_role("button", name="Show the end").click()
+    settled(page, "Finished in")
+    assert traces(page, "damage") == expected(log, "damage")
+    page.get_by_label("Speed").select_option("4")
+    page.get_by_role("button", name="Restart").click()
+    expect(page.locator(".na-card-damage")).to_be_hidden()
+    expect(page.locator(".na-sentence")).to_contain_text("step: trying lambda")  # it plays again
+    expect(page.get_by_label("Told")).to_have_value("")
+
+
+def test_reduced_motion_shows_the_end_of_a_replay(page: Page, app: App, log: list[Record]) -> None:
+    app.source.logs["still"] = log
+    app.source.over.add("still")
+    page.emulate_media(reduced_motion="reduce")
+    look_at(page, app, "run=still&replay=1")
+    settled(page, "Finished in")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_dark_mode_redraws_and_a_phone_does_not_scroll_sideways(page: Page, app: App, log: list[Record]) -> None:
+    app.source.logs["dark"] = log
+    app.source.over.add("dark")
+    page.set_viewport_size({"width": 390, "height": 844})
+    look_at(page, app, "run=dark")
+    settled(page, "Finished in")
+    color = "document.querySelector('.na-card-scores .js-plotly-plot').data[0].line.color"
+    light = page.evaluate(color)
+    page.evaluate("document.body.classList.add('dark')")
+    page.wait_for_function(f"{color} !== '{light}'")
+    assert page.evaluate(color) == DARK["block"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    layout = page.evaluate("document.querySelector('.na-card-scores .js-plotly-plot').layout")
+    assert layout["paper_bgcolor"] == "rgba(0,0,0,0)"
+
+
+def test_a_hidden_page_keeps_folding(page: Page, app: App, log: list[Record]) -> None:
+    app.source.logs["hidden"] = log[:40]
+    look_at(page, app, "run=hidden")
+    traces(page, "heatmap")
+    page.evaluate("window.requestAnimationFrame = () => 0")  # what a hidden tab is like
+    threading.Timer(0.1, app.source.end, ("hidden", log[40:])).start()
+    expect(page.get_by_label("Told")).to_have_value("hidden: finished")

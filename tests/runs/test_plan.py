@@ -1,0 +1,152 @@
+"""The work of a run counted ahead: by hand, and against what a run really does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from neuroal.runs import pool as pools
+from neuroal.runs.events import BlockPruned, BlockScored, Evaluated, Event, RunPlanned
+from neuroal.runs.plan import Shape, plan, seconds
+from neuroal.runs.run import run
+from neuroal.runs.spec import RunSpec
+from tests.runs.helpers import SMALL
+
+SHAPE = Shape(blocks=4, prunable=1000, parameters=1500)
+
+# 2 x 32 tokens pass twice through a block, and selecting costs as much as 350: 2 * 64 + 350.
+SEARCH = 478.0
+
+# 9 windows of 128 tokens, 8 to a batch of 1024, through 4 blocks; the head makes it half as much again.
+EVALUATION = {"units": 2, "weight": 8 * 128 * 4 * 1.5}
+
+
+def planned(**settings: Any) -> dict[str, dict[str, float]]:
+    return plan(RunSpec(**{**SMALL, **settings}), SHAPE)
+
+
+def test_a_uniform_run_prunes_once_and_measures_twice() -> None:
+    assert planned(top_up="uniform") == {
+        "prune:chosen": {"units": 4, "weight": SEARCH},
+        "evaluate:chosen": EVALUATION,
+        "evaluate:dense": EVALUATION,
+    }
+
+
+@pytest.mark.parametrize(
+    ("step", "searched"),
+    [("block", {"block": 8}), ("row", {"alignment": 4, "row": 8}), ("both", {"block": 8, "row": 8})],
+)
+def test_a_search_scores_every_block_for_every_lambda(step: str, searched: dict[str, int]) -> None:
+    """Two lambdas and four blocks; rows alone need one pass more for the alignment."""
+    assert planned(step=step) == {
+        **{stage: {"units": units, "weight": SEARCH} for stage, units in searched.items()},
+        "prune:chosen": {"units": 4, "weight": SEARCH},
+        "prune:uniform": {"units": 4, "weight": SEARCH},
+        "evaluate:chosen": EVALUATION,
+        "evaluate:dense": EVALUATION,
+        "evaluate:uniform": EVALUATION,
+    }
+
+
+@pytest.mark.parametrize(("sparsity", "blocks"), [(0.6, 14 * 4), (0.79, 14 * 4), (0.8, 13 * 4), (0.9, 13 * 4)])
+def test_the_grids_are_those_of_the_paper(sparsity: float, blocks: int) -> None:
+    """14 slopes over blocks, from 0.8 on 13; 15 over rows, of which one is flat."""
+    stages = planned(lambdas=None, sparsity=sparsity)
+    assert (stages["block"]["units"], stages["row"]["units"]) == (blocks, 60)
+
+
+def test_magnitude_passes_no_tokens_through_the_blocks_it_prunes() -> None:
+    stages = planned(pruner="magnitude", step="block")
+    assert stages["prune:chosen"]["weight"] == 350
+    assert stages["block"]["weight"] == SEARCH, "its candidates are scored like any other's"
+
+
+def test_pruning_may_use_more_sequences_than_the_search() -> None:
+    stages = planned(prune_samples=5)
+    assert stages["prune:chosen"]["weight"] == 2 * 5 * 32 + 350
+    assert stages["block"]["weight"] == SEARCH
+
+
+@pytest.mark.parametrize(
+    ("windows", "length", "units", "tokens"),
+    [
+        (12, 128, 2, 1024),
+        (16, 128, 2, 1024),
+        (17, 128, 3, 1024),
+        (3, 128, 1, 384),
+        (5, 512, 3, 1024),
+        (5, 2048, 5, 2048),
+    ],
+)
+def test_held_out_windows_go_in_batches_of_1024_tokens(windows: int, length: int, units: int, tokens: int) -> None:
+    stage = planned(eval_windows=windows, eval_length=length)["evaluate:dense"]
+    assert stage == {"units": units, "weight": tokens * 4 * 1.5}
+
+
+def test_without_evaluations_there_is_no_control() -> None:
+    assert set(planned(evaluations=())) == {"block", "row", "prune:chosen"}
+
+
+def test_seconds_are_two_operations_per_weight_and_token() -> None:
+    """4 blocks of 250 weights, 478 tokens each: 4 * 478 * 2 * 250 operations."""
+    spec = RunSpec(**{**SMALL, "top_up": "uniform", "evaluations": ()})
+    assert seconds(spec, SHAPE, flops_per_second=1e6) == pytest.approx(0.956)
+
+
+# --- against a real run ---------------------------------------------------------------------------------------------
+
+
+def counted(events: list[Event]) -> dict[str, int]:
+    """What the stages of a plan count."""
+    found: Counter[str] = Counter()
+    for event in events:
+        if isinstance(event, BlockScored):
+            found[event.step] += 1
+        elif isinstance(event, BlockPruned):
+            found[f"prune:{event.variant}"] += 1
+        elif isinstance(event, Evaluated):
+            found[f"evaluate:{event.variant}"] += 1
+    return dict(found)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"top_up": "uniform"},
+        {"top_up": "uniform", "pruner": "magnitude"},
+        {"step": "block"},
+        {"step": "row"},
+        {"step": "both"},
+        {"step": "both", "pruner": "magnitude"},
+        {"step": "both", "lambdas": None},
+        {"step": "block", "lambdas": None, "sparsity": 0.85, "evaluations": ()},
+        {"step": "row", "prune_samples": 3, "eval_windows": 3, "eval_length": 512},
+        {"top_up": "uniform", "evaluations": ()},
+        {"step": "both", "lambdas": (0.1, 0.1, 0.2)},
+    ],
+    ids=str,
+)
+def test_a_run_does_exactly_what_was_planned(settings: dict[str, Any], loads: list[str]) -> None:
+    events = list(run(RunSpec(model="random", **{**SMALL, **settings}), pool=pools.ModelPool()))
+    (plans,) = [event for event in events if isinstance(event, RunPlanned)]
+    assert counted(events) == {stage: unit["units"] for stage, unit in plans.units.items()}
+
+
+def test_the_plan_knows_how_many_windows_the_held_out_text_has(
+    loads: list[str], language_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text may hold fewer windows than were asked for."""
+    from neuroal import calibration
+
+    text = calibration.held_out_text("prose")[:3000]
+    monkeypatch.setattr(calibration, "held_out_text", lambda _: text)
+    available = len(language_model.tokenizer(text).input_ids) // 128
+    assert 0 < available < 1000
+    spec = RunSpec(model="random", **{**SMALL, "top_up": "uniform", "eval_windows": 1000})
+    events = list(run(spec, pool=pools.ModelPool()))
+    (plans,) = [event for event in events if isinstance(event, RunPlanned)]
+    assert counted(events) == {stage: unit["units"] for stage, unit in plans.units.items()}
+    assert max(e.total for e in events if isinstance(e, Evaluated)) == available
