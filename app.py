@@ -9,19 +9,19 @@ import signal
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: the app asks no other host
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-import gradio as gr  # noqa: E402
+import gradio as gr
 
-from components.page import ASSETS, Records, build_page  # noqa: E402
-from components.stream import add_event_route  # noqa: E402
-from components.warmup import Warmup  # noqa: E402
-from neuroal.runs.workshop import Workshop  # noqa: E402
+from components.page import ASSETS, Records, build_page
+from components.stream import add_event_route
+from components.warmup import Warmup
+from neuroal.runs.workshop import Workshop
 
 
 def main() -> None:
     """Serves until it is told to stop; runs that are going are then marked as interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _interrupt)
     workshop = Workshop()
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)
@@ -38,6 +38,11 @@ def main() -> None:
         page.block_thread()
     finally:
         workshop.close()
+
+
+def _interrupt(*_: object) -> None:
+    """A supervisor's SIGTERM ends the app as Ctrl+C does, also where SIGINT is ignored (a shell's background job)."""
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

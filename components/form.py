@@ -114,7 +114,8 @@ def read_upload(path: str) -> str:
     """
     file = Path(path)
     if file.stat().st_size > UPLOAD_BYTES:
-        raise gr.Error(f"The file is larger than {UPLOAD_BYTES // 10**6} MB; upload a shorter text.", print_exception=False)
+        limit = f"{UPLOAD_BYTES // 10**6} MB"
+        raise gr.Error(f"The file is larger than {limit}; upload a shorter text.", print_exception=False)
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError:

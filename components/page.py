@@ -140,7 +140,7 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
         try:
             spec = spec_from(*values)
             check(spec, workshop.pool)
-            started = workshop.jobs.start(spec, owner=request.session_hash or "")
+            started = workshop.start(spec, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), gr.skip(), f"⚠️ {error}"
         if workshop.jobs.status(started) == "finished":
@@ -157,8 +157,10 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
     def resume(run: str, request: gr.Request) -> tuple[Any, str]:
         try:
             workshop.jobs.resume(run, owner=request.session_hash or "")
-        except (UserError, KeyError):
-            return gr.skip(), "⚠️ Only a run that was interrupted, cancelled or failed can be resumed."
+        except UserError as error:
+            return gr.skip(), f"⚠️ {error}"
+        except KeyError:
+            return gr.skip(), "⚠️ No run of yours is open; press Run to start one."
         return _look_at(run), "Going on from the last finished candidate."
 
     actions.run.click(start, form.inputs, [run_id, live, actions.answer], concurrency_limit=8, **_QUIET)

@@ -39,7 +39,7 @@ class Warmup:
             logger.info("%s", self.sentence)
         except UserError as error:
             self.sentence = str(error)
-        except Exception:  # noqa: BLE001 - a run will try again and tell; the page must not die of it
+        except Exception:
             logger.exception("Loading %s failed", self.model)
             self.sentence = f"{self.model} could not be loaded; choose another model, or see the server's log."
         self.ready = True

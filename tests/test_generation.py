@@ -138,9 +138,7 @@ def test_an_end_token_of_the_tokenizer_ends_an_answer(tiny: LanguageModel) -> No
 
 
 def test_updates_are_snapshots_that_grow(tiny: LanguageModel) -> None:
-    updates = list(
-        generate_pair(tiny.model, tiny.model, tiny.tokenizer, PROMPT, Settings(max_tokens=64), chat=False)
-    )
+    updates = list(generate_pair(tiny.model, tiny.model, tiny.tokenizer, PROMPT, Settings(max_tokens=64), chat=False))
     lengths = [len(update.dense.ids) for update in updates]
     assert lengths == sorted(lengths) and lengths[-1] <= 64
     assert all(later.dense.text.startswith(sooner.dense.text) for sooner, later in pairwise(updates))

@@ -206,7 +206,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--deb", type=Path, help=f"an already downloaded {DEB_PACKAGE} package")
     parser.add_argument("--minutes", type=float, default=25.0, help="training time")
     parser.add_argument("--steps", type=int, help="train for exactly this many steps instead of --minutes")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads; a model this small rarely gains from more")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads used by torch")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

@@ -76,11 +76,12 @@ def check(spec: RunSpec, pool: ModelPool | None = None) -> None:
     model = facts(spec.model, spec.revision)
     for label, length in (("Length", spec.length), ("Window length", spec.eval_length)):
         if model.context and length > model.context:
-            raise UserError(f"{label} is {length}, but the context of {spec.model} is {model.context} tokens; shorten it.")
+            raise UserError(f"{label} is {length}, but the context of {spec.model} is {model.context}; shorten it.")
     tokens = max(spec.samples, spec.prune_samples or 0) * spec.length
     if tokens > MOST_TOKENS:
         raise UserError(
-            f"Samples x length is {tokens:,} tokens; at most {MOST_TOKENS:,} are allowed: take fewer or shorter samples."
+            f"Samples x length is {tokens:,} tokens, but at most {MOST_TOKENS:,} are allowed; "
+            "take fewer or shorter samples."
         )
     if spec.source == "own":
         _check_text(spec, pool)

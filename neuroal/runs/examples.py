@@ -1,7 +1,7 @@
 """Recorded runs that ship with the app: event logs, replayed in the charts before anything is computed.
 
-An example is a JSON-lines file in assets/examples: the first line its title and caption, each further line one record of
-the log of a real run.
+An example is a JSON-lines file in assets/examples: the first line its title and caption, each further line one record
+of the log of a real run.
 """
 
 from __future__ import annotations

@@ -80,19 +80,22 @@ class Jobs:
         Raises:
             UserError: this person has too many runs waiting, or the run cannot be stored.
         """
-        private = spec.source == "own"
-        if not again and not private and (answered := self.store.answered(spec.key())):
+        if not again and (answered := self.answered(spec)):
             return answered
         with self._changed:
             self._admit(owner)
             run_id = secrets.token_urlsafe(16)
             try:
-                self.store.add_run(run_id, spec.key(), spec.to_json(), private=private)
+                self.store.add_run(run_id, spec.key(), spec.to_json(), private=_is_private(spec))
             except Exception as error:
                 logger.exception("A run could not be stored")
                 raise UserError(_sentence(error)) from error
             self._queue(run_id, spec, RunLog(run_id, self.store), owner)
             return run_id
+
+    def answered(self, spec: RunSpec) -> str | None:
+        """The finished run that asked the same question, if any; a question about one's own text is never shared."""
+        return None if _is_private(spec) else self.store.answered(spec.key())
 
     def cancel(self, run_id: str) -> bool:
         """Stops a run at its next event, or takes it out of the queue. False when it was not going."""
@@ -250,6 +253,10 @@ class Jobs:
 
     def _stopped(self) -> Event:
         return RunInterrupted() if self._closed else RunCancelled()
+
+
+def _is_private(spec: RunSpec) -> bool:
+    return spec.source == "own"
 
 
 def _fair(waiting: deque[Job], going: Iterable[str]) -> deque[Job]:

@@ -47,13 +47,13 @@ class RunLog:
         self._store = store
         self._records = records or []
         self._lock = threading.Lock()
+        self._zero: float | None = None  # the clock stands still
         self.status = _last_status(self._records)
-        self.start_clock()
 
     def start_clock(self) -> None:
-        """Seconds go on from the last event, so that neither waiting nor a stopped server counts."""
+        """Seconds go on from the last event. They stop with the end: neither waiting nor a stopped server counts."""
         with self._lock:
-            self._zero = time.monotonic() - (self._records[-1]["t"] if self._records else 0.0)
+            self._zero = time.monotonic() - self._last("t", 0.0)
 
     def append(self, happened: Event) -> dict[str, Any]:
         """Commits an event and returns its record ``{"n", "t", "kind", ...}``."""
@@ -74,14 +74,20 @@ class RunLog:
 
     def _append(self, happened: Event, *, save: bool) -> dict[str, Any]:
         status = STATUS.get(type(happened))
-        n = self._records[-1]["n"] + 1 if self._records else 1  # not their count: one may be missing in the store
-        t, payload = round(time.monotonic() - self._zero, 3), happened.to_dict()
+        n = self._last("n", 0) + 1  # not their count: one may be missing in the store
+        t = self._last("t", 0.0) if self._zero is None else round(time.monotonic() - self._zero, 3)
+        payload = happened.to_dict()
         if save:
             self._store.append(self.run_id, n, t, payload, status)
         record = {"n": n, "t": t, **payload}
         self._records.append(record)
         self.status = status or self.status
+        if status in ENDED:
+            self._zero = None
         return record
+
+    def _last(self, name: str, otherwise: Any) -> Any:
+        return self._records[-1][name] if self._records else otherwise
 
     def read(self, after: int = 0) -> tuple[list[dict[str, Any]], bool]:
         """Records numbered above ``after``, and whether the run has ended, so that none will follow."""

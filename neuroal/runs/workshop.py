@@ -53,6 +53,11 @@ class Workshop:
             self._pool = self._pool or ModelPool()
             return self._pool
 
+    def start(self, spec: RunSpec, owner: str = "") -> str:
+        """As ``Jobs.start``; a finished run is an answer only while its pruned model is still there to be asked."""
+        answered = self.jobs.answered(spec)
+        return self.jobs.start(spec, owner, again=bool(answered) and not self._masks(answered).exists())
+
     def pair(self, run_id: str) -> tuple[LanguageModel, nn.Module]:
         """The dense model and the pruned twin of a finished run.
 

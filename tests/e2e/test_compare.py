@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import pytest
 import torch
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from components.compare import NO_RUN, build_compare, wire_compare
 from neuroal import generation
@@ -92,24 +92,16 @@ def _run_of_address(request: gr.Request) -> str:
     return request.query_params.get("run", "")
 
 
-@pytest.fixture(scope="module")
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """Shared, so that Gradio's own scripts are fetched once."""
-    opened = browser.new_context()
-    yield opened
-    opened.close()
-
-
 @pytest.fixture
-def open_page(context: BrowserContext, url: str) -> Iterator[Callable[..., Page]]:
+def open_page(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
     """Opens the app; a page that logged an error, or reached for anything outside, fails the test."""
     pages: list[Page] = []
     faults: list[str] = []
 
     def opened(run: str = "done", width: int = 1280) -> Page:
-        page = context.new_page()
+        # Each in a context of its own: a browser opens six connections to a server, and every page holds two of them.
+        page = browser.new_page(viewport={"width": width, "height": 844})
         pages.append(page)
-        page.set_viewport_size({"width": width, "height": 844})
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda request: None if request.url.startswith(url) else faults.append(request.url))
         page.goto(f"{url}?run={run}")

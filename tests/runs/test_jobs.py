@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from neuroal.errors import UserError
 from neuroal.runs import jobs as jobs_module
+from neuroal.runs import log as logs
 from neuroal.runs.events import Event, Notice, RunFinished, RunStarted
 from neuroal.runs.jobs import WAITING_EACH, Jobs
 from neuroal.runs.log import RunLog
@@ -423,6 +424,28 @@ def test_a_disk_that_is_full_for_a_moment(
     assert [r["n"] for r in jobs.read(a)[0]] == list(range(1, len(kinds(jobs, a)) + 1))
 
 
+def test_the_engine_is_closed_before_the_end_is_told(
+    jobs: Jobs, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it was not the engine that failed: whoever resumes at once must not meet the earlier part."""
+    tell, closed_by_then = RunLog.append_at_any_cost, []
+
+    def watched(self: RunLog, happened: Event) -> None:
+        if type(happened).__name__ in CLOSING:
+            closed_by_then.append(list(script.closed))
+        tell(self, happened)
+
+    monkeypatch.setattr(RunLog, "append_at_any_cost", watched)
+    script.hold("a")
+    a = go(jobs, "a")
+    script.wait_inside("a")
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.store, "append", full_disk)
+        script.release("a")
+        assert wait_for(jobs, a) == "failed"
+    assert closed_by_then == [["a"]]
+
+
 @pytest.mark.parametrize("nth", NTH)
 def test_a_disk_that_stays_full(make_jobs: MakeJobs, script: Script, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     """From the n-th event on nothing can be saved: viewers still see the end, and later everything goes on."""
@@ -524,42 +547,46 @@ def test_a_resumed_run_knows_what_it_had_done_and_goes_on_counting(jobs: Jobs, s
     assert stamps == sorted(stamps)
 
 
-def test_waiting_does_not_count_as_time_of_the_run(
-    jobs: Jobs, script: Script, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An hour in the queue, before the start and before going on; the clock of the log is set by hand."""
+class Clock:
+    """Stands in for the time module of the log: set by hand."""
 
-    class Clock:
-        now = 1000.0
+    now = 1000.0
 
-        @classmethod
-        def monotonic(cls) -> float:
-            return cls.now
+    @classmethod
+    def monotonic(cls) -> float:
+        return cls.now
 
+
+def test_waiting_and_pausing_do_not_count(jobs: Jobs, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour in the queue, 2 s of work, an hour cancelled, an hour in the queue again, 3 s of work."""
     monkeypatch.setattr(logs, "time", Clock)
     script.hold("first", "a")
-    go(jobs, "first")
+    first = go(jobs, "first")
     script.wait_inside("first")
-    a = go(jobs, "a")
+    before, a = go(jobs, "before"), go(jobs, "a")
     Clock.now += 3600
+    jobs.cancel(before)
     script.release("first")
     script.wait_inside("a")
     Clock.now += 2
     jobs.cancel(a)
     script.release("a")
     assert wait_for(jobs, a) == "cancelled"
-    script.hold("second")
-    second = go(jobs, "second")
+    Clock.now += 3600
+    script.hold("second", "a")
+    second = jobs.start(RunSpec(model="second"))
     script.wait_inside("second")
     jobs.resume(a)
     Clock.now += 3600
     script.release("second")
-    assert wait_for(jobs, second) == "finished"
-    assert wait_for(jobs, a) == "finished"
-    of_the_run = [(r["kind"], r["t"] < 3600, r["t"]) for r in jobs.read(a)[0]]
-    spans = {kind: t for kind, _, t in of_the_run}
-    waited = max(t for kind, _, t in of_the_run if kind == "Queued")
-    assert spans["RunFinished"] == pytest.approx(waited) or spans["RunFinished"] < 3600
+    script.wait_inside("a")
+    Clock.now += 3
+    script.release("a")
+    assert [wait_for(jobs, i) for i in (first, second, a)] == ["finished"] * 3
+    assert [(r["kind"], r["t"]) for r in jobs.read(a)[0]] == [
+        ("Queued", 0), ("Queued", 0), ("RunStarted", 0), ("StageStarted", 2), ("RunCancelled", 2),
+        ("Queued", 2), ("RunResumed", 2), ("RunStarted", 2), *[("StageStarted", 5)] * 3, ("RunFinished", 5),
+    ]  # fmt: skip
 
 
 def test_a_run_cancelled_in_the_queue_begins_from_the_start(jobs: Jobs, script: Script) -> None:

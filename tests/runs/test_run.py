@@ -397,13 +397,13 @@ def test_the_pool_loads_once_for_all_and_lets_the_oldest_go(loads: list[str]) ->
 def test_two_who_want_the_same_model_wait_for_one_load(
     language_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, gate, names = threading.Event(), threading.Event(), []
+    begun, gate, names, released = threading.Event(), threading.Event(), [], []
 
     def load(name: str, **_: Any) -> LanguageModel:
         names.append(name)
         if name == "slow":
             begun.set()
-            assert gate.wait(PATIENCE)
+            released.append(gate.wait(PATIENCE))
         return language_model
 
     monkeypatch.setattr(pools, "load", load)
@@ -416,7 +416,7 @@ def test_two_who_want_the_same_model_wait_for_one_load(
     gate.set()
     for thread in threads:
         thread.join(PATIENCE)
-    assert names == ["slow", "another"]
+    assert names == ["slow", "another"] and released == [True]
 
 
 def test_a_load_that_fails_can_be_tried_again(language_model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,10 +161,11 @@ def test_who_has_a_twin_in_memory_does_not_wait_for_anothers_rebuild(
     workshop = open_workshop()
     quick = finished(workshop, step="block")
     begun, gate, apply = threading.Event(), threading.Event(), masks_file.apply_masks
+    released: list[bool] = []
 
     def slow(*args: Any) -> None:
         begun.set()
-        assert gate.wait(PATIENCE)
+        released.append(gate.wait(PATIENCE))
         apply(*args)
 
     monkeypatch.setattr(masks_file, "apply_masks", slow)
@@ -175,7 +176,7 @@ def test_who_has_a_twin_in_memory_does_not_wait_for_anothers_rebuild(
     assert finished(workshop, step="row")
     gate.set()
     thread.join(PATIENCE)
-    assert not thread.is_alive()
+    assert not thread.is_alive() and released == [True]
 
 
 def test_a_twin_wanted_by_many_is_rebuilt_once(open_workshop: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,29 @@
+"""A browser page that is watched for what must never happen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, Request
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh profile; a request to any other host, or an error of a script, fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    opened = context.new_page()
+    foreign: list[str] = []
+    errors: list[str] = []
+
+    def look(request: Request) -> None:
+        if not re.match(r"(http://127\.0\.0\.1:|data:|blob:)", request.url):
+            foreign.append(request.url)
+
+    context.on("request", look)
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    context.close()
+    assert not foreign, "the page asked another host"
+    assert not errors, "a script failed"

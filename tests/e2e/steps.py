@@ -1,0 +1,61 @@
+"""What a person does on the page, step by step, and what they then see."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import httpx
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.server import Server
+
+LONG, SHORT = 120_000, 10_000  # milliseconds
+
+
+def open_page(page: Page, server: Server, query: str = "") -> None:
+    page.goto(f"{server.url}/{query}")
+    page.wait_for_selector("#run")
+
+
+def choose(page: Page, **settings: str) -> None:
+    """Fills the form as a person does: the tiny model, the Quick budget, and what else is asked."""
+    model = page.get_by_label("Model", exact=True)
+    model.click()
+    model.fill("tiny")
+    model.press("Enter")
+    page.get_by_label("Quick", exact=True).check()
+    for label, value in settings.items():
+        page.get_by_role("spinbutton", name=re.compile(label.replace("_", " "))).first.fill(value)
+        page.keyboard.press("Tab")
+
+
+def field(page: Page, label: str) -> Locator:
+    """The control of a setting; what explains a setting is part of its accessible name."""
+    return page.get_by_label(re.compile(rf"^{label}\b")).first
+
+
+def press_run(page: Page) -> str:
+    """Presses Run and returns the id that the address then carries."""
+    page.click("#run")
+    page.wait_for_url(re.compile(r"\?run="), timeout=LONG)
+    return re.search(r"run=([\w-]+)", page.url)[1]
+
+
+def status(page: Page, says: str, timeout: int = LONG) -> None:
+    expect(page.locator(".na-live").first).to_contain_text(re.compile(says), timeout=timeout)
+
+
+def plot(page: Page, card: str) -> dict[str, object]:
+    """The data that a figure shows, read from Plotly itself."""
+    return page.evaluate(
+        "(card) => { const p = document.querySelector(`.na-card-${card} .js-plotly-plot`);"
+        "return {data: p.data.map(t => ({name: t.name, y: t.y, z: t.z, x: t.x})), type: p.data[0].type}; }",
+        card,
+    )
+
+
+def records_of(server: Server, run: str) -> list[dict[str, object]]:
+    """The whole log over the event route."""
+    body = httpx.get(f"{server.url}/gradio_api/runs/{run}/events", timeout=60).text
+    return [r for line in body.splitlines() if line.startswith("data: [") for r in json.loads(line[6:])]
