@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from neuroal.errors import UserError
+from neuroal.importing import import_engine
 
 if TYPE_CHECKING:
     from neuroal.generation import Pair, Settings, Side
@@ -188,7 +189,8 @@ def answers(workshop: Workshop, run: str, prompt: str, *, chat: bool, **given: A
 def _stream(
     workshop: Workshop, run: str, prompt: str, chat: bool, given: dict[str, Any]
 ) -> Generator[dict[str, Any], None, None]:
-    from neuroal.generation import Settings, generate_pair  # torch and transformers: only once they are needed
+    import_engine()  # torch and transformers: only once they are needed
+    from neuroal.generation import Settings, generate_pair
 
     settings: Settings = Settings(**given)
     lm, twin = workshop.pair(run)

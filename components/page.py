@@ -13,6 +13,7 @@ from components.form import Form, build_form, spec_from, values_of, wire_form
 from components.live import LiveRun
 from components.warmup import Warmup
 from neuroal.errors import UserError
+from neuroal.importing import import_engine
 from neuroal.runs.examples import PREFIX, load_examples
 from neuroal.runs.workshop import Workshop
 
@@ -112,6 +113,7 @@ def _wire_estimate(page: gr.Blocks, form: Form, actions: Actions) -> None:
     """Time and memory, whenever a setting changes; a setting that cannot work is told here already."""
 
     def tell(*values: Any) -> str:
+        import_engine()
         from neuroal.runs.estimate import estimate
 
         try:
@@ -135,10 +137,11 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
     """Run, Cancel, Resume: each answers in one sentence below the buttons."""
 
     def start(request: gr.Request, *values: Any) -> tuple[Any, Any, Any]:
-        from neuroal.runs.estimate import check
-
         try:
             spec = spec_from(*values)
+            import_engine()
+            from neuroal.runs.estimate import check
+
             check(spec, workshop.pool)
             started = workshop.start(spec, owner=request.session_hash or "")
         except UserError as error:

@@ -35,7 +35,9 @@ def test_every_setting_is_read_by_the_code() -> None:
     assert names == set(re.findall(r"NEUROAL_[A-Z_]+", code))
 
 
-@pytest.mark.parametrize("key", ["title", "sdk", "sdk_version", "python_version", "app_file", "license", "tags", "models"])
+@pytest.mark.parametrize(
+    "key", ["title", "sdk", "sdk_version", "python_version", "app_file", "license", "tags", "models"]
+)
 def test_the_front_matter_of_the_space_is_complete(key: str) -> None:
     front = README.split("---")[1]
     assert re.search(rf"^{key}:", front, flags=re.M)

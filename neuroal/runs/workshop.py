@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroal.errors import UserError
+from neuroal.importing import import_engine
 from neuroal.models.cache import data_folder
 from neuroal.runs.events import Event
 from neuroal.runs.jobs import Jobs
@@ -47,6 +48,7 @@ class Workshop:
     @property
     def pool(self) -> ModelPool:
         """The loaded models; imports torch on first use."""
+        import_engine()
         from neuroal.runs.pool import ModelPool
 
         with self._lock:
@@ -82,6 +84,7 @@ class Workshop:
 
     def _engine(self, run_id: str, spec: RunSpec, records: list[dict[str, Any]]) -> Generator[Event, None, None]:
         """A run whose pruned model is kept before it says that it has finished."""
+        import_engine()
         from neuroal.runs.run import run
 
         def keep(outcome: Outcome) -> None:
