@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +79,10 @@ def wire_form(form: Form) -> None:
     """What the controls do to each other; nothing here computes."""
     controls = form.controls
     sized = [controls[name] for name in PRESETS[DEFAULT_PRESET]]
-    form.preset.input(_apply_preset, form.preset, sized, **_QUIET)
+    # In the browser: an answer from the server could overwrite what a person types meanwhile.
+    form.preset.input(None, [form.preset, *sized], sized, js=_APPLY_PRESET, **_QUIET)
     for control in sized:
-        control.input(lambda: CUSTOM, None, form.preset, **_QUIET)
+        control.input(None, None, form.preset, js=f"() => {json.dumps(CUSTOM)}", **_QUIET)
     controls["top_up"].change(
         lambda top_up: gr.update(visible=top_up == "neuroal"), controls["top_up"], controls["step"], **_QUIET
     )
@@ -129,13 +131,9 @@ def model_choices() -> list[tuple[str, str]]:
 
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+_SIZES = json.dumps({name: list(values.values()) for name, values in PRESETS.items()})
+_APPLY_PRESET = f"(preset, ...now) => ({_SIZES})[preset] ?? now"
 _ORDER = (*MAIN, *CALIBRATION, *MEASURE, *ADVANCED)
-
-
-def _apply_preset(preset: str) -> list[Any]:
-    if preset == CUSTOM:
-        return [gr.skip()] * len(PRESETS[DEFAULT_PRESET])
-    return list(PRESETS[preset].values())
 
 
 def _control(name: str) -> Any:

@@ -32,7 +32,7 @@ def choose(page: Page, **settings: str) -> None:
 
 def field(page: Page, label: str) -> Locator:
     """The control of a setting; what explains a setting is part of its accessible name."""
-    return page.get_by_label(re.compile(rf"^{label}\b")).first
+    return page.get_by_label(re.compile(rf"^\s*{label}\b")).first
 
 
 def press_run(page: Page) -> str:
@@ -44,6 +44,11 @@ def press_run(page: Page) -> str:
 
 def status(page: Page, says: str, timeout: int = LONG) -> None:
     expect(page.locator(".na-live").first).to_contain_text(re.compile(says), timeout=timeout)
+
+
+def search_seen(page: Page) -> None:
+    """Waits until the first scores are drawn: the search is going."""
+    expect(page.locator(".na-card-heatmap .js-plotly-plot")).to_be_visible(timeout=LONG)
 
 
 def plot(page: Page, card: str) -> dict[str, object]:
