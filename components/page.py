@@ -24,7 +24,7 @@ INTRODUCTION = """# NeuroAL Explorer
 Set most weights of a small language model to zero, see **why each block keeps what it keeps**, and talk to the result.
 The search compares the activations of every dense block with those of its pruned copy, for several slopes *lambda*."""
 
-WAITING = "Press **Run** to prune, or look at the recorded run beside this form."
+WAITING = "Press **Run** to prune, or look at the recorded run beside (on a phone: below) this form."
 
 # Keeps the link of the run in the address bar, so that reloading or sending it leads back to the run.
 REMEMBER_RUN = """(run) => {

@@ -14,7 +14,11 @@ _HEAVY = ("neuroal.runs.run", "neuroal.runs.estimate", "neuroal.runs.masks_file"
 
 
 def import_engine() -> None:
-    """Returns when everything that needs torch has been imported; takes seconds once and nothing afterwards."""
+    """Returns when everything that needs torch has been imported; takes seconds once and nothing afterwards.
+
+    The machine's speed is measured here too, while nobody computes yet.
+    """
     with _LOCK:
         for name in _HEAVY:
             importlib.import_module(name)
+        importlib.import_module("neuroal.runs.estimate").machine_speed()

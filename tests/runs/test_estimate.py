@@ -1,0 +1,54 @@
+"""Estimates by hand, and what is refused before any work."""
+
+from __future__ import annotations
+
+import pytest
+
+from neuroal.errors import UserError
+from neuroal.runs import estimate as estimating
+from neuroal.runs.estimate import check, duration, estimate
+from neuroal.runs.plan import Shape, plan
+from neuroal.runs.spec import RunSpec
+
+
+def test_seconds_are_work_over_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,474,560 prunable weights in 8 blocks, two operations for each weight and token."""
+    monkeypatch.setattr(estimating, "machine_speed", lambda: 1e9)
+    spec = RunSpec(model="tiny", top_up="uniform", pruner="wanda", samples=2, length=32, eval_windows=2, eval_length=64)
+    work = plan(spec, Shape(8, 1_474_560, 1_738_880))
+    tokens = sum(stage["units"] * stage["weight"] for stage in work.values())
+    expected = tokens * 2 * 1_474_560 / 8 / (1e9 * estimating.EFFICIENCY)
+    assert sum(estimate(spec).seconds.values()) == pytest.approx(expected)
+    assert set(estimate(spec).seconds) == {"pruning", "measuring"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (89, "89 s"), (100, "2 min"), (3599, "1 h 0 min"), (5000, "1 h 23 min")]
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"length": 513, "eval_length": 64}, "context of tiny is 512"),
+        ({"length": 64, "eval_length": 1024}, "Window length is 1024"),
+        ({"length": 512, "eval_length": 64, "samples": 256, "prune_samples": None, "model": "tiny"}, None),
+        ({"model": "nothing-of-this-name"}, "nothing-of-this-name"),
+        ({"source": "own", "text": "short", "length": 64, "eval_length": 64}, "too few for sequences of 64"),
+    ],
+)
+def test_what_cannot_work_is_refused(settings: dict[str, object], says: str | None) -> None:
+    spec = RunSpec(**{"model": "tiny", **settings})
+    if says is None:
+        check(spec)
+        return
+    with pytest.raises(UserError, match=says):
+        check(spec)
+
+
+def test_too_many_tokens_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimating, "MOST_TOKENS", 1000)
+    with pytest.raises(UserError, match="at most 1,000"):
+        check(RunSpec(model="tiny", samples=8, length=128, eval_length=64))
