@@ -162,8 +162,8 @@ def _control(name: str) -> Any:
 def _plain(name: str, value: Any) -> Any:
     """A control's value as the spec has it: empty text is "not given", whole numbers are ints."""
     field = FIELDS[name]
-    if field.default is None and value in ("", None):
-        return None
+    if field.default is None and value in ("", None, 0):
+        return None  # Gradio turns an empty number box that was visited into 0
     if value is None and isinstance(field.default, str):
         return ""  # a text box that was never shown
     if name == "lambdas":

@@ -78,7 +78,7 @@ class RunSpec:
     samples: int = _setting(8, "Samples", "Calibration sequences for the search.", minimum=1, maximum=256)
     length: int = _setting(256, "Length", "Tokens of each sequence.", minimum=16, maximum=8192)
     prune_samples: int | None = _setting(
-        None, "Samples to prune", "Sequences for the final pruning; empty for the same.", minimum=1, maximum=512
+        None, "Samples to prune", "Sequences for the final pruning; empty or 0 for the same.", minimum=1, maximum=512
     )
     seed: int = _setting(0, "Seed", "Which stretches of the text are drawn.", minimum=0, maximum=2**31 - 1)
     dtype: str = _setting("auto", "Precision", "auto: float32 on a CPU, half on a GPU.", choices=DTYPES)

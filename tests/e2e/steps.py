@@ -6,7 +6,7 @@ import json
 import re
 
 import httpx
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from tests.e2e.server import Server
 
@@ -25,6 +25,9 @@ def choose(page: Page, **settings: str) -> None:
     model.fill("tiny")
     model.press("Enter")
     page.get_by_label("Quick", exact=True).check()
+    length = field(page, "Length")
+    if length.count():  # the fold is open: what follows must not be typed into a value that is just being set
+        expect(length).to_have_value("64")
     for label, value in settings.items():
         page.get_by_role("spinbutton", name=re.compile(label.replace("_", " "))).first.fill(value)
         page.keyboard.press("Tab")
@@ -38,7 +41,10 @@ def field(page: Page, label: str) -> Locator:
 def press_run(page: Page) -> str:
     """Presses Run and returns the id that the address then carries."""
     page.click("#run")
-    page.wait_for_url(re.compile(r"\?run="), timeout=LONG)
+    try:
+        page.wait_for_url(re.compile(r"\?run="), timeout=LONG)
+    except TimeoutError as error:
+        raise AssertionError(f"No run was started; the page says: {page.inner_text('#answer')}") from error
     return re.search(r"run=([\w-]+)", page.url)[1]
 
 
