@@ -37,7 +37,8 @@ def heatmap(state: State, palette: Palette, name: str | None) -> Figure | None:
     shapes, notes = _marks(step, palette)
     xaxis = axis(palette, "block", showgrid=False, dtick=5, constrain="domain")
     yaxis = axis(palette, "lambda", type="category", dtick=1, autorange="reversed", showgrid=False)
-    height = 118 + 19 * len(step["lambdas"])
+    # Room for axis, colour bar and titles also with a grid of one or two: Plotly fails on a plot of no height.
+    height = max(240, 118 + 19 * len(step["lambdas"]))
     more = {"shapes": shapes, "annotations": notes, "margin": BAR_MARGIN}
     return {"data": [trace], "layout": layout(palette, height, xaxis, yaxis, **more)}
 

@@ -101,7 +101,8 @@
     const xaxis = axis(palette, "block", { showgrid: false, dtick: 5, constrain: "domain" });
     const yaxis = axis(palette, "lambda", { type: "category", dtick: 1, autorange: "reversed", showgrid: false });
     const more = { ...marks(step, palette), margin: BAR_MARGIN };
-    return { data: [trace], layout: layout(palette, 118 + 19 * step.lambdas.length, xaxis, yaxis, more) };
+    const height = Math.max(240, 118 + 19 * step.lambdas.length); // see components/heatmaps.py
+    return { data: [trace], layout: layout(palette, height, xaxis, yaxis, more) };
   }
 
   /** Percent from the median of the finished candidates, block by block; null where there is nothing to compare. */

@@ -22,7 +22,7 @@ def page(browser: Browser) -> Iterator[Page]:
             foreign.append(request.url)
 
     context.on("request", look)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("pageerror", lambda error: errors.append(error.stack or str(error)))
     yield opened
     context.close()
     assert not foreign, "the page asked another host"
