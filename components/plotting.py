@@ -26,6 +26,7 @@ DARK: Palette = {
 
 
 def axis(palette: Palette, title: str, **more: Any) -> dict[str, Any]:
+    """An axis in the page's colours, with room for its labels; ``more`` overrides."""
     base = {"title": {"text": title, "standoff": 8}, "gridcolor": palette["grid"], "linecolor": palette["grid"],
             "zeroline": False, "automargin": True, "tickfont": {"color": palette["muted"]}}  # fmt: skip
     return {**base, **more}
@@ -68,5 +69,6 @@ def quantile(values: list[float], share: float) -> float:
 
 
 def median(values: list[float]) -> float:
+    """The middle value, or the mean of the two in the middle; as the browser's twin computes it."""
     ordered, half = sorted(values), len(values) // 2
     return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2

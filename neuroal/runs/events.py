@@ -114,6 +114,8 @@ class Notice(Event):
 
 @dataclass(frozen=True)
 class RunFinished(Event):
+    """The end, as asked. ``peak_memory``: largest resident size of the process in bytes."""
+
     seconds: float
     peak_memory: int
 
@@ -160,6 +162,8 @@ class ModelReady(Event):
 
 @dataclass(frozen=True)
 class CalibrationReady(Event):
+    """Tokens are drawn. ``digest`` tells whether two runs saw the same ones."""
+
     source: str
     samples: int
     length: int
@@ -203,6 +207,8 @@ class BlockScored(Event):
 
 @dataclass(frozen=True)
 class CandidateFinished(Event):
+    """A lambda is scored over all blocks: where an interrupted run can go on from."""
+
     step: str
     index: int
     lam: float
@@ -257,6 +263,8 @@ class BlockPruned(Event):
 
 @dataclass(frozen=True)
 class PruningFinished(Event):
+    """All blocks are pruned. ``overall``: fraction of zeros over all prunable weights."""
+
     variant: str
     overall: float
     seconds: float
