@@ -164,3 +164,23 @@ def test_kill_and_resume(tmp_path: Path, page: Page) -> None:
         assert server.terminate() == 0
     finally:
         server.stop()
+
+
+def test_a_run_can_be_started_and_cancelled_from_the_keyboard(page: Page, server: Server) -> None:
+    """Tab reaches Run and Cancel in the order of the page, and Enter presses them."""
+    open_page(page, server)
+    page.get_by_label("Quick", exact=True).check()
+    _tab_to(page, "run")
+    page.keyboard.press("Enter")
+    search_seen(page)
+    _tab_to(page, "cancel")
+    page.keyboard.press("Enter")
+    expect(page.locator("#answer")).to_contain_text(re.compile("Cancelling|not going"), timeout=SHORT)
+
+
+def _tab_to(page: Page, element: str) -> None:
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id || document.activeElement.parentElement.id") == element:
+            return
+    raise AssertionError(f"Tab never reached #{element}")
