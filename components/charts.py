@@ -12,11 +12,11 @@ from typing import Any
 from components.fold import State, empty_state, fold, fold_all
 from components.heatmaps import heatmap, rows
 from components.plotting import DARK, LIGHT, Figure, Matrix, Palette, axis, layout
-from components.status import active_step, lambda_text, progress, sentence, variant_name
+from components.status import active_step, lambda_text, progress, sentence, target, variant_name
 
 __all__ = ["DARK", "LIGHT", "NAMES", "empty_state", "figures", "fold", "fold_all", "progress", "sentence"]
 
-NAMES = ("heatmap", "scores", "sparsity", "rows", "damage")
+NAMES = ("heatmap", "scores", "ratings", "sparsity", "rows", "damage")
 
 
 def figures(state: State, *, palette: Palette, step: str | None = None) -> dict[str, Figure]:
@@ -30,6 +30,7 @@ def figures(state: State, *, palette: Palette, step: str | None = None) -> dict[
     drawn = {
         "heatmap": heatmap(state, palette, step),
         "scores": _scores(state, palette),
+        "ratings": _ratings(state, palette),
         "sparsity": _sparsity(state, palette),
         "rows": rows(state, palette),
         "damage": _damage(state, palette),
@@ -99,6 +100,24 @@ def _uniform_line(score: float, end: float, palette: Palette) -> dict[str, Any]:
             "hovertemplate": "uniform sparsity<br>score %{y:.5~g}<extra></extra>"}  # fmt: skip
 
 
+# --- ratings: what a top-up without search goes by ------------------------------------------------------------------
+
+
+def _ratings(state: State, palette: Palette) -> Figure | None:
+    """One bar per block, as the blocks are rated; the axis has room for all of them from the start."""
+    ratings = state["ratings"]
+    if ratings is None:
+        return None
+    values, label = ratings["values"], ratings["label"]
+    blocks = max(len(values), state["model"]["blocks"] if state["model"] else 0)
+    trace = {"type": "bar", "name": label, "x": list(range(len(values))), "y": values,
+             "marker": {"color": palette["block"]},
+             "hovertemplate": f"block %{{x}}<br>{label}: %{{y:.4~g}}<extra></extra>"}  # fmt: skip
+    xaxis = axis(palette, "block", dtick=5, range=[-0.5, blocks - 0.5], showgrid=False)
+    yaxis = axis(palette, ratings["measure"], rangemode="tozero")
+    return {"data": [trace], "layout": layout(palette, 320, xaxis, yaxis, bargap=0.25)}
+
+
 # --- sparsity: what each block was asked, and what it got -----------------------------------------------------------
 
 
@@ -109,12 +128,12 @@ def _sparsity(state: State, palette: Palette) -> Figure | None:
     blocks = max([len(plan), *(len(values) for _, values in achieved)])
     if not blocks:
         return None
-    target = state["spec"].get("sparsity")
-    values = [v for v in [*plan, *(x for _, a in achieved for x in a), target] if v is not None]
+    aim = target(state)
+    values = [v for v in [*plan, *(x for _, a in achieved for x in a), aim] if v is not None]
     data = []
-    if target is not None:
+    if aim is not None:
         line = {"color": palette["target"], "width": 1.5, "dash": "dash"}
-        data.append(_sparsity_trace("target", [-0.5, blocks - 0.5], [target] * 2, mode="lines", line=line))
+        data.append(_sparsity_trace("target", [-0.5, blocks - 0.5], [aim] * 2, mode="lines", line=line))
     if plan:
         line = {"color": color, "width": 2.5, "shape": "hvh"}
         data.append(_sparsity_trace(label, list(range(len(plan))), plan, mode="lines", line=line))

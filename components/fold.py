@@ -12,6 +12,7 @@ together, so a change here needs its twin there. A state holds JSON values only:
     units                the work ahead, as planned
     pace                 {"t", "work"} where the timing of the remaining work starts; None while unknown
     steps                {"alignment" | "block" | "row": step}, see ``_new_step``
+    ratings              {"measure", "label", "values" [blocks]}: what a top-up without search goes by; else None
     allocation           {"top_up", "sparsity" [blocks]}
     rows                 {"edges" [51], "counts" [blocks][50], "linears"}
     pruned               {variant: {"requested" [blocks], "achieved" [blocks], "overall"}}
@@ -27,10 +28,9 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-State = dict[str, Any]
-Record = dict[str, Any]
+from components.work import Record, State, keep_pace, work
 
-_COUNTED = ("BlockScored", "BlockPruned", "Evaluated")
+__all__ = ["Record", "State", "empty_state", "fold", "fold_all", "work"]
 
 
 def empty_state() -> State:
@@ -39,7 +39,7 @@ def empty_state() -> State:
         "last": 0, "t": 0, "status": "queued", "position": None, "stage": "", "message": "",
         "spec": {}, "key": "", "versions": {}, "hardware": {}, "started_at": "",
         "model": None, "calibration": None, "units": {}, "pace": None,
-        "steps": {}, "allocation": None, "rows": None, "pruned": {}, "evaluated": {}, "measured": {},
+        "steps": {}, "ratings": None, "allocation": None, "rows": None, "pruned": {}, "evaluated": {}, "measured": {},
         "notices": [], "failure": "", "seconds": None, "peak_memory": None,
     }  # fmt: skip
 
@@ -53,7 +53,7 @@ def fold(state: State, record: Record) -> State:
     if record["n"] <= state["last"]:
         return state
     state["last"], state["t"] = record["n"], record["t"]
-    _keep_pace(state, record)
+    keep_pace(state, record)
     handler = _HANDLERS.get(record["kind"])
     if handler is not None:
         handler(state, record)
@@ -66,39 +66,6 @@ def fold_all(records: Iterable[Record]) -> State:
     for record in records:
         fold(state, record)
     return state
-
-
-def work(state: State) -> tuple[float, float]:
-    """Planned and finished work, in the units of the plan."""
-    total, done = 0.0, 0.0
-    for stage, unit in state["units"].items():
-        total += unit["units"] * unit["weight"]
-        done += min(_counted(state, stage, unit["units"]), unit["units"]) * unit["weight"]
-    return total, done
-
-
-def _counted(state: State, stage: str, planned: float) -> float:
-    """Countable events of ``stage`` so far. Counted in what is known, so a repeated event counts once."""
-    name, _, variant = stage.partition(":")
-    if name == "prune":
-        return _known(state["pruned"].get(variant, {"achieved": []})["achieved"])
-    if name == "evaluate":
-        # A figure may be remembered from another run and come without any batch.
-        if variant in state["measured"].get("perplexity", {}):
-            return planned
-        seen = state["evaluated"].get(variant)
-        return planned * seen["done"] / seen["total"] if seen else 0
-    return sum(_known(row) for row in state["steps"].get(name, {"scores": []})["scores"])
-
-
-def _known(values: list[Any]) -> int:
-    return sum(value is not None for value in values)
-
-
-def _keep_pace(state: State, record: Record) -> None:
-    """Start the clock of the pace at the first work of a run or of its resumption: loading a model is none."""
-    if state["pace"] is None and (record["kind"] in _COUNTED or record.get("stage") in state["units"]):
-        state["pace"] = {"t": record["t"], "work": work(state)[1]}
 
 
 def _plain(value: Any) -> Any:
@@ -232,6 +199,13 @@ def _chosen(state: State, record: Record) -> None:
 # --- the allocation, the pruning, the damage ------------------------------------------------------------------------
 
 
+def _rated(state: State, record: Record) -> None:
+    ratings = state["ratings"]
+    if ratings is None or ratings["measure"] != record["measure"]:
+        ratings = state["ratings"] = {**_fields(record, "measure label"), "values": []}
+    _put(ratings["values"], record["block"], _plain(record["value"]))
+
+
 def _allocation(state: State, record: Record) -> None:
     state["allocation"] = _fields(record, "top_up sparsity")
 
@@ -268,6 +242,6 @@ _HANDLERS: dict[str, Callable[[State, Record], None]] = {
     "RunFinished": _finished, "RunFailed": _failed, "RunCancelled": _cancelled, "RunInterrupted": _interrupted,
     "RunResumed": _resumed, "ModelReady": _model, "CalibrationReady": _calibration, "SearchStarted": _search,
     "CandidateStarted": _candidate_started, "BlockScored": _block_scored, "CandidateFinished": _candidate_finished,
-    "LambdaChosen": _chosen, "AllocationReady": _allocation, "RowsAllocated": _rows, "BlockPruned": _block_pruned,
-    "PruningFinished": _pruned, "Evaluated": _evaluated, "Measured": _measured,
+    "LambdaChosen": _chosen, "BlockRated": _rated, "AllocationReady": _allocation, "RowsAllocated": _rows,
+    "BlockPruned": _block_pruned, "PruningFinished": _pruned, "Evaluated": _evaluated, "Measured": _measured,
 }  # fmt: skip

@@ -1,33 +1,43 @@
-"""The form: one control per setting of RunSpec, generated from the fields' own labels, help and limits."""
+"""The form: one control per setting of RunSpec, laid out; which of them are seen follows from the chosen method."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from neuroal.errors import UserError
-from neuroal.models import MENU, describe, machine_memory
+from components.controls import FIELDS, TEXT_BYTES, as_setting, as_shown, control
 from neuroal.runs.spec import PRESETS, RunSpec
+from neuroal.topups import TOP_UPS
 
-FIELDS = {f.name: f for f in dataclasses.fields(RunSpec)}
-
-# Settings that a person sees first; the others wait in two folds.
-MAIN = ("model", "pruner", "top_up", "step", "sparsity")
+# Settings that a person sees first; the others wait in folds.
+MAIN = ("model", "pruner", "top_up", "step", "block_sparsity", "sparsity", "reconstruct")
 CALIBRATION = ("source", "text", "samples", "length", "prune_samples", "seed")
 MEASURE = ("eval_source", "eval_windows", "eval_length")
-ADVANCED = ("revision", "dtype", "gqa", "lambdas")
+
+# The mode has one value so far, and perplexity is what is measured.
+UNASKED = ("mode", "evaluations")
+
+# Settings of one top-up or another: seen only when it is chosen.
+CLAIMED = frozenset(name for top_up in TOP_UPS.entries for name in top_up.settings)
 
 CUSTOM = "Custom"
 DEFAULT_PRESET = "Balanced"
 
-# Largest text file that is read.
-UPLOAD_BYTES = 2_000_000
+
+def _advanced() -> tuple[str, ...]:
+    """All settings that are left, so that a new one needs no line here: a method's own first, the model's last."""
+    rest = [name for name in FIELDS if name not in {*MAIN, *CALIBRATION, *MEASURE, *UNASKED}]
+    return tuple(sorted(rest, key=lambda name: (name not in CLAIMED, name in ("revision", "dtype"))))
+
+
+ADVANCED = _advanced()
+_ORDER = (*MAIN, *CALIBRATION, *MEASURE, *ADVANCED)
+_DEPENDENT = tuple(name for name in _ORDER if name == "step" or name in CLAIMED)
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ def build_form(actions: Callable[[], Any]) -> tuple[Form, Any]:
     Returns:
         the form, and what ``actions`` returned.
     """
-    controls: dict[str, Any] = {name: _control(name) for name in MAIN}
+    controls: dict[str, Any] = _controls(MAIN)
     preset = gr.Radio(
         [*PRESETS, CUSTOM],
         value=DEFAULT_PRESET,
@@ -63,15 +73,15 @@ def build_form(actions: Callable[[], Any]) -> tuple[Form, Any]:
     )
     built = actions()
     with gr.Accordion("Calibration text and size", open=False):
-        controls["source"] = _control("source")
+        controls["source"] = control("source")
         with gr.Column(visible=False) as own:
-            controls["text"] = _control("text")
+            controls["text"] = control("text")
             upload = gr.UploadButton("Upload a .txt file", file_types=[".txt", ".md"], size="sm")
-        controls |= {name: _control(name) for name in CALIBRATION if name not in controls}
+        controls |= _controls(name for name in CALIBRATION if name not in controls)
     with gr.Accordion("Measuring", open=False):
-        controls |= {name: _control(name) for name in MEASURE}
+        controls |= _controls(MEASURE)
     with gr.Accordion("Advanced", open=False):
-        controls |= {name: _control(name) for name in ADVANCED}
+        controls |= _controls(ADVANCED)
     return Form(controls, preset, upload, own), built
 
 
@@ -81,11 +91,12 @@ def wire_form(form: Form) -> None:
     sized = [controls[name] for name in PRESETS[DEFAULT_PRESET]]
     # In the browser: an answer from the server could overwrite what a person types meanwhile.
     form.preset.input(None, [form.preset, *sized], sized, js=_APPLY_PRESET, **_QUIET)
-    for control in sized:
-        control.input(None, None, form.preset, js=f"() => {json.dumps(CUSTOM)}", **_QUIET)
-    controls["top_up"].change(
-        lambda top_up: gr.update(visible=top_up == "neuroal"), controls["top_up"], controls["step"], **_QUIET
-    )
+    for sizing in sized:
+        sizing.input(None, None, form.preset, js=f"() => {json.dumps(CUSTOM)}", **_QUIET)
+    dependent = [controls[name] for name in _DEPENDENT]
+    controls["top_up"].change(own_settings, controls["top_up"], dependent, **_QUIET)
+    deciding = [controls["top_up"], controls["pattern"]]
+    gr.on([c.change for c in deciding], sparsity_use, deciding, controls["sparsity"], **_QUIET)
     controls["source"].change(lambda source: gr.update(visible=source == "own"), controls["source"], form.own, **_QUIET)
     form.upload.upload(read_upload, form.upload, controls["text"], **_QUIET)
 
@@ -93,19 +104,40 @@ def wire_form(form: Form) -> None:
 def spec_from(*values: Any) -> RunSpec:
     """The question that the controls ask, from their values in the order of :attr:`Form.inputs`.
 
+    What only another top-up looks at is not seen, so it is not read either: it may hold anything.
+
     Raises:
         UserError: a value is missing or not allowed.
     """
     given = dict(zip(_ORDER, values, strict=True))
-    given = {name: _plain(name, value) for name, value in given.items()}
-    return RunSpec.from_dict(given)
+    unseen = CLAIMED - set(TOP_UPS.get(given["top_up"]).settings)
+    return RunSpec.from_dict({name: as_setting(name, value) for name, value in given.items() if name not in unseen})
 
 
 def values_of(spec: RunSpec) -> list[Any]:
     """The inverse of :func:`spec_from`: what the controls show for a spec. Own text is its owner's and is left out."""
-    shown = {**dataclasses.asdict(spec), "text": ""}
-    shown["lambdas"] = ", ".join(map(str, spec.lambdas or ()))
-    return [shown[name] for name in _ORDER]
+    shown = {**{name: getattr(spec, name) for name in FIELDS}, "text": ""}
+    return [as_shown(name, shown[name]) for name in _ORDER]
+
+
+def preset_of(spec: RunSpec) -> str:
+    """The budget whose sizes a spec has."""
+    fitting = (name for name, sizes in PRESETS.items() if all(getattr(spec, k) == v for k, v in sizes.items()))
+    return next(fitting, CUSTOM)
+
+
+def own_settings(top_up: str) -> list[dict[str, Any]]:
+    """Shows the settings of this top-up and hides those of the others."""
+    return [gr.update(visible=_is_seen(name, top_up)) for name in _DEPENDENT]
+
+
+def sparsity_use(top_up: str, pattern: str | None) -> dict[str, Any]:
+    """Greys the ratio out, and says why, where something else decides it."""
+    if "block_sparsity" in TOP_UPS.get(top_up).settings:
+        return gr.update(interactive=False, info="Not used: your ratios decide it.")
+    if (pattern or "").strip():
+        return gr.update(interactive=False, info="Not used: the N:M pattern decides it.")
+    return gr.update(interactive=True, info=FIELDS["sparsity"].metadata["help"])
 
 
 def read_upload(path: str) -> str:
@@ -115,8 +147,8 @@ def read_upload(path: str) -> str:
         gr.Error: it is too large or not UTF-8 text.
     """
     file = Path(path)
-    if file.stat().st_size > UPLOAD_BYTES:
-        limit = f"{UPLOAD_BYTES // 10**6} MB"
+    if file.stat().st_size > TEXT_BYTES:
+        limit = f"{TEXT_BYTES // 10**6} MB"
         raise gr.Error(f"The file is larger than {limit}; upload a shorter text.", print_exception=False)
     try:
         return file.read_text(encoding="utf-8")
@@ -124,59 +156,17 @@ def read_upload(path: str) -> str:
         raise gr.Error("The file is not UTF-8 text; save it as a plain .txt file.", print_exception=False) from None
 
 
-def model_choices() -> list[tuple[str, str]]:
-    """(label, name) of every model of the menu, with what it needs and whether it fits this machine."""
-    memory = machine_memory("cpu")  # asking a GPU would load torch before the page is up
-    return [(describe(entry, memory), entry.name) for entry in MENU]
-
-
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 _SIZES = json.dumps({name: list(values.values()) for name, values in PRESETS.items()})
 _APPLY_PRESET = f"(preset, ...now) => ({_SIZES})[preset] ?? now"
-_ORDER = (*MAIN, *CALIBRATION, *MEASURE, *ADVANCED)
 
 
-def _control(name: str) -> Any:
-    """The component that fits a field: a choice, a range, or text."""
-    field = FIELDS[name]
-    meta, shown = field.metadata, {"label": field.metadata["label"], "info": field.metadata["help"]}
-    if name == "model":
-        return gr.Dropdown(model_choices(), value=field.default, allow_custom_value=True, filterable=True, **shown)
-    if name == "text":
-        return gr.Textbox(lines=4, max_lines=12, max_length=UPLOAD_BYTES, placeholder="Paste your text here.", **shown)
-    if name == "eval_source":
-        return gr.Dropdown([(v, k) for k, v in meta["choices"].items() if k != "own"], value=field.default, **shown)
-    if "choices" in meta:
-        choices = meta["choices"]
-        pairs = [(v, k) for k, v in choices.items()] if isinstance(choices, dict) else list(choices)
-        kind = gr.Radio if len(pairs) <= 3 else gr.Dropdown
-        return kind(pairs, value=field.default, **shown)
-    if name == "sparsity":
-        return gr.Slider(meta["minimum"], meta["maximum"], value=field.default, step=0.01, **shown)
-    if "minimum" in meta:
-        shown["info"] += f" {meta['minimum']:,} to {meta['maximum']:,}."  # checked by RunSpec, whose sentence says more
-        return gr.Number(value=field.default, step=1, **shown)
-    return gr.Textbox(value="" if field.default is None else field.default, max_lines=1, **shown)
+def _controls(names: Iterable[str]) -> dict[str, Any]:
+    """Controls by name, as they are seen with the default top-up."""
+    return {name: control(name, _is_seen(name, FIELDS["top_up"].default)) for name in names}
 
 
-def _plain(name: str, value: Any) -> Any:
-    """A control's value as the spec has it: empty text is "not given", whole numbers are ints."""
-    field = FIELDS[name]
-    if field.default is None and value in ("", None, 0):
-        return None  # Gradio turns an empty number box that was visited into 0
-    if value is None and isinstance(field.default, str):
-        return ""  # a text box that was never shown
-    if name == "lambdas":
-        return _numbers(value)
-    if "minimum" in field.metadata and not isinstance(field.default, float):
-        if value is None:
-            raise UserError(f"{field.metadata['label']} is empty; give a number.")
-        return int(value) if float(value).is_integer() else value
-    return value
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.replace(";", ",").split(",") if part.strip())
-    except ValueError:
-        raise UserError(f"Lambdas {text!r} are not numbers; write them like 0.02, 0.05, 0.1.") from None
+def _is_seen(name: str, top_up: str) -> bool:
+    """Whether a setting means anything to a top-up: its own ones do, and those that belong to none."""
+    chosen = TOP_UPS.get(top_up)
+    return bool(chosen.steps) if name == "step" else name not in CLAIMED or name in chosen.settings

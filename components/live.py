@@ -6,6 +6,7 @@ and styles are loaded by the component itself, under whatever path a proxy serve
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -16,12 +17,16 @@ import gradio as gr
 import plotly
 
 from components.charts import DARK, LIGHT
+from neuroal.runs.spec import RunSpec
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "live"
 PLOTLY_JS = Path(plotly.__file__).resolve().parent / "package_data" / "plotly.min.js"
 
 # In the order in which they need each other.
-SCRIPTS = ("fold.js", "status.js", "figures.js", "describe.js", "cards.js", "source.js", "replay.js", "live.js")
+SCRIPTS = (
+    "fold.js", "status.js", "plotting.js", "heatmaps.js", "figures.js", "facts.js", "describe.js", "cards.js",
+    "source.js", "replay.js", "live.js",
+)  # fmt: skip
 
 _VISITS = itertools.count(1)
 
@@ -50,7 +55,7 @@ const plotly = load(config.plotly, script).then(() => (window.NeuroALPlotly ||= 
 const view = Promise.all([load(config.style, sheet), ...config.scripts.map((path) => load(path, script))]).then(() => {
   const finished = (run, status) => trigger("finished", { run, status });
   const host = element.querySelector(".na-live");
-  return new NeuroAL.LiveView(host, { palettes: config.palettes, plotly, finished });
+  return new NeuroAL.LiveView(host, { palettes: config.palettes, settings: config.settings, plotly, finished });
 });
 const attach = () => view.then((live) => live.attach(props.value || {})).catch((error) => {
   const host = element.querySelector(".na-live");
@@ -111,7 +116,24 @@ def _config() -> dict[str, Any]:
         "style": _versioned(ASSETS / "live.css"),
         "scripts": [_versioned(ASSETS / name) for name in SCRIPTS],
         "palettes": {"light": LIGHT, "dark": DARK},
+        "settings": settings(),
     }
+
+
+def settings() -> list[dict[str, Any]]:
+    """The fields of RunSpec as the browser needs them to tell which settings of a run were changed, and how."""
+    found = []
+    for field in dataclasses.fields(RunSpec):
+        choices = field.metadata.get("choices")
+        found.append(
+            {
+                "name": field.name,
+                "label": field.metadata["label"],
+                "default": field.default,
+                "choices": choices if isinstance(choices, dict) else None,
+            }
+        )
+    return found
 
 
 def _versioned(path: Path) -> str:

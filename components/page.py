@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from components.compare import build_compare, wire_compare
-from components.form import Form, build_form, spec_from, values_of, wire_form
+from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
 from components.live import LiveRun
 from components.warmup import Warmup
 from neuroal.errors import UserError
@@ -22,7 +22,8 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 INTRODUCTION = """# NeuroAL Explorer
 Set most weights of a small language model to zero, see **why each block keeps what it keeps**, and talk to the result.
-The search compares the activations of every dense block with those of its pruned copy, for several slopes *lambda*."""
+NeuroAL compares the activations of every dense block with those of its pruned copy, for several slopes *lambda*; other
+methods are there to compare it with."""
 
 WAITING = "Press **Run** to prune, or look at the recorded run beside (on a phone: below) this form."
 
@@ -179,16 +180,17 @@ def _wire_arrival(
 
     def arrive(request: gr.Request) -> list[Any]:
         asked = request.query_params.get("run", "")
-        nothing = [gr.skip()] * len(form.inputs)
+        nothing = [gr.skip()] * (1 + len(form.inputs))
         if not asked:
             return [gr.skip(), gr.skip(), gr.skip(), *nothing]
         try:
             spec = records.workshop.jobs.spec(asked)
         except (KeyError, UserError):
             return [gr.skip(), gr.skip(), "⚠️ No run with this link is known here; it may have been removed.", *nothing]
-        return [asked, _look_at(asked), "You are looking at the run of this link.", *values_of(spec)]
+        return [asked, _look_at(asked), "You are looking at the run of this link.", preset_of(spec), *values_of(spec)]
 
-    page.load(arrive, None, [run_id, live, actions.answer, *form.inputs], concurrency_limit=None, **_QUIET)
+    outputs = [run_id, live, actions.answer, form.preset, *form.inputs]
+    page.load(arrive, None, outputs, concurrency_limit=None, **_QUIET)
 
 
 def _look_at(run: str) -> dict[str, Any]:

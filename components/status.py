@@ -45,6 +45,11 @@ def active_step(state: State) -> str | None:
     return next((name for name in ("row", "block", "alignment") if name in state["steps"]), None)
 
 
+def target(state: State) -> float | None:
+    """The sparsity asked of the whole model; None where a person gave each block its own, whose mean it then is."""
+    return None if state["spec"].get("block_sparsity") else state["spec"].get("sparsity")
+
+
 def _queued(position: int | None) -> str:
     if position is None:
         return "Waiting to start."
@@ -59,14 +64,20 @@ def _running(state: State) -> str:
     if stage in ("search", step) and step is not None and state["steps"][step]["chosen"] is None:
         detail = _searching(state["steps"][step])
         return f"{STEP_NAMES.get(step, step)}: {detail}" if detail else _ended(state["message"])
+    if name == "rate" and state["ratings"]:
+        return _blocks(state, len(state["ratings"]["values"]))
     if name == "prune" and variant in state["pruned"]:
-        achieved = state["pruned"][variant]["achieved"]
-        blocks = state["model"]["blocks"] if state["model"] else len(achieved)
-        return _ended(f"{_bare(state['message'])}: {len(achieved)} of {blocks} blocks")
+        return _blocks(state, len(state["pruned"][variant]["achieved"]))
     if name == "evaluate" and variant in state["evaluated"]:
         seen = state["evaluated"][variant]
         return _ended(f"{_bare(state['message'])}: {seen['done']} of {seen['total']} windows")
     return _ended(state["message"] or "Starting")
+
+
+def _blocks(state: State, done: int) -> str:
+    """The stage's own sentence, with the blocks that are done."""
+    blocks = state["model"]["blocks"] if state["model"] else done
+    return _ended(f"{_bare(state['message'])}: {done} of {blocks} blocks")
 
 
 def _searching(step: dict[str, Any]) -> str:

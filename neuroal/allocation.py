@@ -20,7 +20,8 @@ class Allocation:
         sparsity: {linear path: one ratio (granularity "row"), or a float64 vector [rows] (granularity "neuron")}.
         block_lambda, row_lambda: chosen; None where the step did not run.
         block_scores, row_scores: {lambda: alignment score}, lower is better; None where the step did not run.
-        options: the options it was made with, defaults included.
+        mode: how the candidates were chosen.
+        options: the options it was made with, defaults included (neuroal.options.Options).
     """
 
     pruner: str
@@ -32,6 +33,7 @@ class Allocation:
     row_lambda: float | None = None
     block_scores: dict[float, float] | None = None
     row_scores: dict[float, float] | None = None
+    mode: str = "exact"
     options: dict[str, Any] = field(default_factory=dict)
 
     def per_block(self, stack: DecoderStack) -> tuple[float, ...]:

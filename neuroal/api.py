@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from neuroal.allocation import Allocation
-from neuroal.blocks import Captured, DecoderStack
+from neuroal.blocks import Captured, DecoderStack, Linear
 from neuroal.errors import UserError, did_you_mean
+from neuroal.excluding import included
+from neuroal.method import Method
 from neuroal.options import Options
-from neuroal.pruners import PRUNERS
+from neuroal.patterns import Pattern
 from neuroal.pruning import PruneReport, iter_prune
-from neuroal.runs.events import Event
+from neuroal.runs.events import Event, Notice
 from neuroal.runs.spec import MODES
 from neuroal.search import Problem
 from neuroal.topups import TOP_UPS
@@ -59,19 +61,48 @@ def iter_allocate(
     Raises:
         TypeError: an unknown option. ValueError: a value that is not allowed; the message says what is.
     """
-    parsed = Options.parse(options)
-    chosen_pruner, chosen = PRUNERS.get(pruner)(), TOP_UPS.get(top_up)()
-    _check(sparsity, mode, step, chosen.steps)
-    return _allocate(model, tokens, chosen_pruner, chosen, step, sparsity, mode, parsed, known or {})
+    parsed = Options.parse(options, TOP_UPS.get(top_up).name)
+    method = Method(pruner, top_up, parsed)
+    _check(sparsity, mode, step, method.top_up.steps)
+    if parsed.pattern and method.top_up.steps and step != "block":
+        raise UserError(
+            f"An N:M pattern has one N per block, so the rows of step {step!r} cannot vary within it; "
+            "choose the step 'block', or no pattern."
+        )
+    return _allocate(model, tokens, method, step, sparsity, mode, known or {})
 
 
-def _allocate(model, tokens, pruner, top_up, step, sparsity, mode, options, known):
+def _allocate(model, tokens, method, step, sparsity, mode, known):
     """The generator behind ``iter_allocate``, so that its checks run at the call and not at the first event."""
-    stack = DecoderStack(model)
+    top_up, options, stack = method.top_up, method.options, DecoderStack(model)
+    kept = included(stack, options.exclude)
     captured = stack.capture(checked_tokens(tokens, model)) if top_up.needs_data else Captured([], [])
-    problem = Problem(stack, captured, pruner, float(sparsity), step, options, known)
+    target = Pattern.parse(options.pattern).sparsity if options.pattern else float(sparsity)
+    for notice in _premises(stack, kept, options, sparsity, target):
+        yield Notice(notice)
+    problem = Problem(stack, captured, top_up.name, method, target, step, options, kept, known)
     allocation = yield from top_up.allocate(problem)
-    return dataclasses.replace(allocation, options={"mode": mode, **dataclasses.asdict(options)})
+    return dataclasses.replace(allocation, mode=mode, options=dataclasses.asdict(options))
+
+
+def _premises(
+    stack: DecoderStack, kept: tuple[Linear, ...], options: Options, sparsity: float, target: float
+) -> Iterator[str]:
+    """What is not as a person may think before anything is computed, one sentence each."""
+    if options.pattern and abs(target - sparsity) > 1e-9:
+        yield f"The pattern {options.pattern} fixes the sparsity at {target:.1%}; the ratio {sparsity:.1%} is not used."
+    left = sum(1 for _ in stack.all_linears()) - len(kept)
+    if left:
+        yield f"{left} linears are excluded and stay dense; the target holds for the others."
+    dense = stack.left_dense()
+    if dense:
+        total = sum(size for _, size in dense) + sum(linear.weight.numel() for linear in stack.all_linears())
+        share = sum(size for _, size in dense) / total
+        names = ", ".join(name for name, _ in dense[:4])
+        yield (
+            f"{share:.0%} of the weights in the blocks stay dense because they are not stored as linear layers "
+            f"({names}{', ...' if len(dense) > 4 else ''}): mostly experts of a mixture."
+        )
 
 
 def allocate(model: nn.Module, tokens: Tensor, **settings: Any) -> Allocation:

@@ -10,77 +10,30 @@ Shapes: N sequences, T tokens, d hidden size. Hidden states travel in micro-batc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
+from neuroal.calls import Call, Stop
+from neuroal.consumers import Fold, GroupWatcher
 from neuroal.errors import UserError
+from neuroal.examination import Examined, block_name, examine
+from neuroal.linears import Linear, find_linears
 from neuroal.twin import skeleton
 
 # Tokens in one micro-batch: enough to keep the matrix products efficient, small beside the weights.
 MICRO_BATCH_TOKENS = 4096
 
 
-@dataclass(frozen=True)
-class Linear:
-    """A prunable linear: its path in the model, its name within the block, and its weight as [out, in]."""
-
-    path: str
-    name: str
-    module: nn.Module
-
-    @property
-    def weight(self) -> Tensor:
-        """The weight as [out, in]; for transformers' Conv1D (stored [in, out]) a transposed view of the same memory."""
-        weight = self.module.weight.detach()
-        return weight.t() if isinstance(self.module, Conv1D) else weight
-
-    @staticmethod
-    def put(module: nn.Module, weight: Tensor) -> None:
-        """Gives ``module`` (this linear, in whatever copy of the block) the weight [out, in] as its own."""
-        stored = weight.t() if isinstance(module, Conv1D) else weight
-        module.weight = nn.Parameter(stored, requires_grad=False)
-
-
-@dataclass(frozen=True)
-class Call:
-    """How one block is called: everything but the hidden states, which come first or by keyword."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    keyword: str | None
-
-    @classmethod
-    def split(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:
-        """Separates the hidden states from the rest of a recorded call."""
-        if args:
-            return args[0], cls(args[1:], dict(kwargs), None)
-        rest = {name: value for name, value in kwargs.items() if name != "hidden_states"}
-        return kwargs["hidden_states"], cls((), rest, "hidden_states")
-
-    def run(self, block: nn.Module, hidden: Tensor) -> Tensor:
-        """The block's output hidden states, whether it returns a tensor or a tuple that starts with them."""
-        if self.keyword:
-            output = block(**{self.keyword: hidden}, **self.kwargs)
-        else:
-            output = block(hidden, *self.args, **self.kwargs)
-        return output[0] if isinstance(output, tuple) else output
-
-
 @dataclass
 class Captured:
-    """The inputs of block 0 in micro-batches, and each block's call by micro-batch size."""
+    """The inputs of block 0 in micro-batches, and per block its call of each micro-batch."""
 
     hidden: list[Tensor]
-    calls: list[dict[int, Call]]
-
-
-class _Stop(Exception):
-    """Ends a forward pass early, once what was wanted has been seen."""
+    calls: list[list[Call]]
 
 
 def find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
@@ -105,15 +58,6 @@ def find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
     return max(candidates, key=lambda item: sum(p.numel() for p in item[1].parameters()))
 
 
-def find_linears(path: str, block: nn.Module) -> tuple[Linear, ...]:
-    """The prunable linears of a block in registration order. Exact types: a subclass may mean something else."""
-    return tuple(
-        Linear(f"{path}.{name}", name, module)
-        for name, module in block.named_modules()
-        if type(module) in (nn.Linear, Conv1D)
-    )
-
-
 class DecoderStack:
     """The blocks of a model, on a private skeleton that shares every tensor with it.
 
@@ -124,6 +68,8 @@ class DecoderStack:
         linears: per block, its prunable linears in registration order.
         groups: per block, its consumer groups in order of execution; known after the first capture. A linear that was
             never called is in no group.
+        examined: what the first capture found out by trying whether blocks can be replayed.
+        folds: how a linear's rows feed its consumer's columns, by what rows.py asked for (see consumers.py).
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -132,6 +78,8 @@ class DecoderStack:
         self.blocks: list[nn.Module] = list(blocks)
         self.linears = [find_linears(f"{self.path}.{b}", block) for b, block in enumerate(self.blocks)]
         self.groups: list[list[tuple[Linear, ...]]] = []
+        self.examined: Examined | None = None
+        self.folds: dict[tuple[str, int, int], Fold | None] = {}
         if not any(self.linears):
             raise UserError("No prunable linear was found in this model's decoder blocks.")
 
@@ -147,46 +95,83 @@ class DecoderStack:
         for linears in self.linears:
             yield from linears
 
+    def left_dense(self) -> list[tuple[str, int]]:
+        """What no pruner reaches: (name within the block, elements) of every other parameter of two dimensions or more.
+
+        Experts that a mixture keeps in one tensor and routers that are no linears are the usual ones; the elements of
+        all blocks are added up.
+        """
+        pruned = {id(linear.module.weight) for linear in self.all_linears()}
+        sizes: dict[str, int] = {}
+        for block in self.blocks:
+            for name, parameter in block.named_parameters():
+                if parameter.dim() >= 2 and id(parameter) not in pruned:
+                    sizes[name] = sizes.get(name, 0) + parameter.numel()
+        return list(sizes.items())
+
+    def attention(self, b: int) -> tuple[Linear, ...]:
+        """The linears of the module that owns the first linear which block ``b`` executes; known after a capture.
+
+        Where the block itself owns it, those of the first two consumer groups: what reads the block's input, and what
+        reads their outcome.
+        """
+        groups = self.groups[b]
+        owner = groups[0][0].owner if groups else ""
+        if not owner:
+            return tuple(linear for group in groups[:2] for linear in group)
+        return tuple(linear for linear in self.linears[b] if linear.owner == owner)
+
     @torch.no_grad()
     def capture(self, tokens: Tensor) -> Captured:
         """Runs the model once up to its blocks and records what each of them is called with.
 
         Args:
             tokens: int64 [N, T], no padding.
+
+        Raises:
+            UserError: a block cannot be replayed on its own (see examination.py).
         """
+        if self.examined is None:
+            self.examined = examine(self.model, self.path, self.blocks, tokens[:1].to(self.device))
         size = max(1, MICRO_BATCH_TOKENS // tokens.shape[1])
-        captured = Captured([], [{} for _ in self.blocks])
+        captured = Captured([], [[] for _ in self.blocks])
+        first: dict[int, list[Call]] = {}
         for batch in tokens.split(size):
-            new_size = batch.shape[0] not in captured.calls[0]
-            with self._recording(captured, all_blocks=new_size):
-                try:
-                    self.model(input_ids=batch.to(self.device), use_cache=False)
-                except _Stop:
-                    continue
+            known = first.get(batch.shape[0])
+            calls = self._one_pass(batch, captured.hidden, all_blocks=known is None or self.examined.varying)
+            if known is not None:  # calls of equal batches differ only where they depend on the tokens themselves
+                calls = [call.sharing(same) for call, same in zip(calls, known, strict=False)] + known[len(calls) :]
+            first.setdefault(batch.shape[0], calls)
+            for own, call in zip(captured.calls, calls, strict=True):
+                own.append(call)
         return captured
 
+    def _one_pass(self, batch: Tensor, inputs: list[Tensor], *, all_blocks: bool) -> list[Call]:
+        """The calls of all blocks for one batch, or of block 0 alone; the hidden states it receives join ``inputs``."""
+        calls: list[Call] = []
+
+        def record(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            hidden, call = Call.split(args, kwargs, block_name(self.path, len(calls)))
+            if not calls:
+                inputs.append(hidden)
+            calls.append(call)
+            if not all_blocks:
+                raise Stop
+
+        with self._recording(record), suppress(Stop):
+            self.model(input_ids=batch.to(self.device), use_cache=False)
+        return calls
+
     @contextmanager
-    def _recording(self, captured: Captured, *, all_blocks: bool) -> Iterator[None]:
-        """Pre-hooks on the blocks for one forward pass: of all of them when this batch size is new, else of block 0."""
-
-        def record(b: int) -> Callable[..., None]:
-            def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-                hidden, call = Call.split(args, kwargs)
-                if b == 0:
-                    captured.hidden.append(hidden)
-                captured.calls[b][hidden.shape[0]] = call
-                if not all_blocks:
-                    raise _Stop
-
-            return hook
+    def _recording(self, record: Callable[..., None]) -> Iterator[None]:
+        """``record`` before every block; the pass ends after the last one. The first such pass finds the groups."""
 
         def stop(*_: Any) -> None:
-            raise _Stop  # the head is not needed, and with a large vocabulary it is the dearest matrix product
+            raise Stop  # the head is not needed, and with a large vocabulary it is the dearest matrix product
 
-        watched = self.blocks if all_blocks else self.blocks[:1]
-        handles = [blk.register_forward_pre_hook(record(b), with_kwargs=True) for b, blk in enumerate(watched)]
+        handles = [block.register_forward_pre_hook(record, with_kwargs=True) for block in self.blocks]
         handles.append(self.blocks[-1].register_forward_hook(stop))
-        watchers = [] if self.groups else [_GroupWatcher(linears) for linears in self.linears]
+        watchers = [] if self.groups else [GroupWatcher(linears) for linears in self.linears]
         try:
             yield
             if watchers:
@@ -199,7 +184,7 @@ class DecoderStack:
     def replay(self, b: int, hidden: list[Tensor], captured: Captured, block: nn.Module | None = None) -> list[Tensor]:
         """The outputs of block ``b``, or of a stand-in for it, on micro-batches of hidden states [B, T, d]."""
         block = self.blocks[b] if block is None else block
-        return [captured.calls[b][x.shape[0]].run(block, x) for x in hidden]
+        return [call.run(block, x) for call, x in zip(captured.calls[b], hidden, strict=True)]
 
     @torch.no_grad()
     def gather(
@@ -222,18 +207,18 @@ class DecoderStack:
             the statistics in group order, and the output micro-batches (empty when ``outputs`` is False).
         """
         block = self.blocks[b] if block is None else block
-        gathered = [statistics() for _ in self.groups[b]]
-        handles = []
+        gathered, handles, shape = [statistics() for _ in self.groups[b]], [], []
         for g, (group, stat) in enumerate(zip(self.groups[b], gathered, strict=True)):
             last = not outputs and g == len(gathered) - 1
             module = block.get_submodule(group[0].name)
-            handles.append(module.register_forward_pre_hook(_feeding(stat, stop=last)))
+            handles.append(module.register_forward_pre_hook(_feeding(stat, shape, stop=last)))
         results = []
         try:
-            for x in hidden:
+            for call, x in zip(captured.calls[b], hidden, strict=True):
+                shape[:] = x.shape[:-1][-2:]
                 try:
-                    results.append(captured.calls[b][x.shape[0]].run(block, x))
-                except _Stop:
+                    results.append(call.run(block, x))
+                except Stop:
                     continue
         finally:
             for handle in handles:
@@ -241,45 +226,25 @@ class DecoderStack:
         return gathered, results
 
 
-def _feeding(stat: Any, *, stop: bool) -> Callable[..., None]:
-    """A pre-hook that feeds a statistic, then goes on or ends the pass."""
+def _feeding(stat: Any, shape: list[int], *, stop: bool) -> Callable[..., None]:
+    """A pre-hook that feeds a statistic, then goes on or ends the pass. ``shape``: [batch, tokens] of the pass."""
 
     def hook(_: nn.Module, args: tuple[Any, ...]) -> None:
-        stat.update(args[0])
+        stat.update(_by_sequence(args[0], *shape))
         if stop:
-            raise _Stop
+            raise Stop
 
     return hook
 
 
-@dataclass
-class _GroupWatcher:
-    """Groups the linears of one block by the tensor they receive, in order of execution."""
+def _by_sequence(inputs: Tensor, batch: int, tokens: int) -> Tensor:
+    """The input of a linear as [batch, tokens, in]; [tokens, in] where its sequences can no longer be told apart.
 
-    linears: tuple[Linear, ...]
-    groups: list[tuple[Linear, ...]] = field(default_factory=list)
-    handles: list[Any] = field(default_factory=list)
-    _last: Tensor | None = None
-    _seen: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        for linear in self.linears:
-            self.handles.append(linear.module.register_forward_pre_hook(self._watch(linear)))
-
-    def _watch(self, linear: Linear) -> Callable[..., None]:
-        def hook(_: nn.Module, args: tuple[Any, ...]) -> None:
-            if linear.name in self._seen:
-                return
-            self._seen.add(linear.name)
-            if self._last is not None and _same_memory(self._last, args[0]):
-                self.groups[-1] += (linear,)
-            else:
-                self.groups.append((linear,))
-            self._last = args[0]  # held, so that its memory is not handed to the next tensor
-
-        return hook
-
-
-def _same_memory(a: Tensor, b: Tensor) -> bool:
-    """The same values in the same place, also when they arrive through another view object."""
-    return a.data_ptr() == b.data_ptr() and a.shape[-1] == b.shape[-1] and a.numel() == b.numel()
+    A layer that flattens its tokens gets its sequences back: statistics that are means over sequences would otherwise
+    take the batch for one long sequence. What has more dimensions has them joined to the tokens.
+    """
+    if inputs.dim() == 2 and inputs.shape[0] == batch * tokens:
+        return inputs.reshape(batch, tokens, inputs.shape[-1])
+    if inputs.dim() > 3:
+        return inputs.flatten(1, -2) if inputs.shape[0] == batch else inputs.flatten(0, -2)
+    return inputs

@@ -7,36 +7,64 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
-from neuroal.runs.spec import RunSpec
-
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the top-ups.
+    """What an allocation can be told beside pruner, top-up, step and sparsity.
 
     Attributes:
         lambdas: own grid for the search; None for the reference's.
         gqa: "fold" (k and v rows take the mean over their query heads) or "base" (q, k, v of a grouped-query model are
             never varied by row: the reference's rule for Mistral).
+        pattern: "N:M", keeping N of every M weights; it decides the sparsity. None for unstructured.
+        exclude: globs of linears or blocks that stay dense.
+        block_sparsity: for the top-up "custom", one ratio per block.
+        owl_m, owl_lambda: OWL's outlier factor and the half-width of its range.
+        alpha_epsilon: AlphaPruning's range, 1 - epsilon to 1 + epsilon before it is scaled to the target.
+        dsnot_cycles, dsnot_threshold: DSnoT's most swaps a row, and the error below which a row is left alone.
+        renormalise: restore the mean where ratios were clipped (the reference leaves it).
+        exact_budget: make the counts add up to the target, to the weight (the reference truncates each).
+        exact_statistics: plain means in SparseGPT's norms, and DSnoT's variance over all tokens (the reference lets
+            early sequences dominate the one, and leaves what differs between sequences out of the other).
+        reconstruct: after masking, kept weights are refitted to the outputs on the calibration inputs.
     """
 
     lambdas: tuple[float, ...] | None = None
     gqa: str = "fold"
+    pattern: str | None = None
+    exclude: tuple[str, ...] = ()
+    block_sparsity: tuple[float, ...] | None = None
+    owl_m: float = 5.0
+    owl_lambda: float = 0.08
+    alpha_epsilon: float = 0.3
+    dsnot_cycles: int = 50
+    dsnot_threshold: float = 0.1
+    renormalise: bool = False
+    exact_budget: bool = False
+    exact_statistics: bool = False
+    reconstruct: bool = False
 
     @classmethod
-    def parse(cls, given: dict[str, Any]) -> Options:
-        """Options from keyword arguments.
+    def names(cls) -> list[str]:
+        """Every option's name."""
+        return [f.name for f in dataclasses.fields(cls)]
+
+    @classmethod
+    def parse(cls, given: dict[str, Any], top_up: str = "neuroal") -> Options:
+        """Options from keyword arguments; those that only another top-up looks at keep their defaults.
 
         Raises:
             TypeError: an option is unknown; the near miss is named.
             ValueError: a value is out of range; the range is named.
         """
-        names = [f.name for f in dataclasses.fields(cls)]
+        from neuroal.runs.spec import RunSpec  # one place knows the ranges
+
+        names = cls.names()
         for name in given:
             if name not in names:
                 near = difflib.get_close_matches(name, names, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}."
                 raise TypeError(f"Option {name!r} is not known: {hint}")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-        checked = RunSpec(**values)  # one place knows the ranges
+        checked = RunSpec(**values, top_up=top_up)
         return cls(**{name: getattr(checked, name) for name in names})

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from neuroal.allocation import Allocation, mean_sparsity
 from neuroal.blocks import DecoderStack, Linear
 from neuroal.errors import UserError
-from neuroal.pruners import PRUNERS, Pruner
-from neuroal.runs.events import BlockPruned, Event, PruningFinished
-from neuroal.statistics import InputNorm
+from neuroal.method import Method
+from neuroal.options import Options
+from neuroal.runs.events import BlockPruned, Event, Notice, PruningFinished
 
 
 @dataclass(frozen=True)
@@ -42,27 +42,24 @@ def iter_prune(
         blocks so far pruned.
     """
     started = time.perf_counter()
-    stack, pruner = DecoderStack(model), PRUNERS.get(allocation.pruner)()
+    stack = DecoderStack(model)
+    method = Method(allocation.pruner, allocation.top_up, Options(**allocation.options))
     unknown = set(allocation.sparsity) - {linear.path for linear in stack.all_linears()}
     if unknown:
         raise UserError(f"The allocation was made for another model: this one has no linear {sorted(unknown)[0]!r}.")
-    captured = stack.capture(tokens) if pruner.needs_data else None
+    captured = stack.capture(tokens) if method.needs_data else None
     hidden = captured.hidden if captured else []
     achieved: dict[str, float] = {}
     for b, linears in enumerate(stack.linears):
-        statistics = {}
-        if captured:
-            gathered, _ = stack.gather(b, hidden, captured, pruner.statistics, outputs=False)
-            statistics = {
-                linear: stat for group, stat in zip(stack.groups[b], gathered, strict=True) for linear in group
-            }
-        for linear in linears:
-            if linear.path in allocation.sparsity:
-                _prune(linear, pruner, statistics.get(linear), allocation)
-            achieved[linear.path] = zeros(linear)
+        statistics = stack.gather(b, hidden, captured, method.statistics, outputs=False)[0] if captured else []
+        for linear, weight in method.pruned(stack, b, statistics, allocation.sparsity).items():
+            linear.weight.copy_(weight)  # in place: the caller's tensor is this very memory
+        achieved |= {linear.path: zeros(linear) for linear in linears}
         if captured and b < len(stack) - 1:
             hidden = stack.replay(b, hidden, captured)
         yield _block_pruned(stack, b, allocation, achieved, variant)
+    for trouble in method.troubles():
+        yield Notice(trouble)
     report = PruneReport(achieved, _overall(stack, achieved))
     yield PruningFinished(variant, report.overall, time.perf_counter() - started)
     return report
@@ -71,14 +68,6 @@ def iter_prune(
 def zeros(linear: Linear) -> float:
     """Fraction of exact zeros in a linear's weight."""
     return 1.0 - int(torch.count_nonzero(linear.weight)) / linear.weight.numel()
-
-
-def _prune(linear: Linear, pruner: Pruner, statistics: InputNorm | None, allocation: Allocation) -> None:
-    """Overwrites one weight; a linear that no calibration token reached is refused by its name."""
-    if statistics is None and pruner.needs_data:
-        raise UserError(f"No calibration token reached {linear.path}, so it cannot be pruned by {pruner.name}.")
-    pruned = pruner.prune(linear.weight, statistics, allocation.sparsity[linear.path])
-    linear.weight.copy_(pruned)  # in place: the caller's tensor is this very memory
 
 
 def _block_pruned(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from neuroal.errors import UserError, did_you_mean
@@ -10,7 +13,7 @@ Entry = TypeVar("Entry", bound=type)
 
 
 class Registry(Generic[Entry]):
-    """Named classes that carry ``name`` and ``label``; iteration order is the order of registration."""
+    """Named classes that carry ``name``, ``label`` and ``rank``; listed by rank, then by name."""
 
     def __init__(self, noun: str) -> None:
         self.noun = noun
@@ -27,11 +30,22 @@ class Registry(Generic[Entry]):
         Raises:
             UserError: no such name; the near miss and all names are listed.
         """
-        if name not in self._entries:
-            raise UserError(f"{self.noun} {name!r} is not known.{did_you_mean(str(name), self._entries)}")
+        if not isinstance(name, str) or name not in self._entries:
+            raise UserError(f"{self.noun} {name!r} is not known.{did_you_mean(str(name), self.labels)}")
         return self._entries[name]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All classes, in the order in which they are shown."""
+        return sorted(self._entries.values(), key=lambda entry: (entry.rank, entry.name))
 
     @property
     def labels(self) -> dict[str, str]:
         """Name to label, for a form's choices."""
-        return {name: entry.label for name, entry in self._entries.items()}
+        return {entry.name: entry.label for entry in self.entries}
+
+
+def import_all(package: str, path: Iterable[str]) -> None:
+    """Imports every module of a package, so that its classes register themselves: a new method is a new file."""
+    for module in pkgutil.iter_modules(path):
+        importlib.import_module(f"{package}.{module.name}")

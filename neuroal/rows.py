@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from torch import nn
 
 from neuroal.blocks import DecoderStack, Linear
+from neuroal.consumers import Fold, discovered, grouped_query, same_width
 from neuroal.schedules import row_schedule
 
 # Alignment vectors: {linear path: float64 [in]}, the activation norms of its input, dense minus pruned.
@@ -33,14 +33,14 @@ def row_sparsity(
 
 
 def undriven(stack: DecoderStack, alignment: Alignment, gqa: str) -> list[str]:
-    """Names of linears whose consumer's width does not match their rows: they keep the block's ratio."""
+    """Names of linears whose rows match no column of what reads them: they keep the block's ratio."""
     driven = {linear.path for _, linear, _ in _driven(stack, alignment, gqa)}
     names = {
         linear.name: None
         for b, groups in enumerate(stack.groups[:-1])
         for group in groups
         for linear in group
-        if linear.path not in driven and not (gqa == "base" and _is_grouped_query(group, _consumer(stack, b, group)))
+        if linear.path not in driven and not (gqa == "base" and _is_grouped_query(stack, b, group))
     }
     return list(names)
 
@@ -49,41 +49,59 @@ def _driven(stack: DecoderStack, alignment: Alignment, gqa: str) -> Iterator[tup
     """(block, linear, driver [rows]) for every linear whose rows can be varied."""
     for b, groups in enumerate(stack.groups[:-1]):
         for group in groups:
-            consumer = _consumer(stack, b, group)
-            if gqa == "base" and _is_grouped_query(group, consumer):
+            if gqa == "base" and _is_grouped_query(stack, b, group):
                 continue
+            consumer = _consumer(stack, b, group)
+            if consumer is None:
+                continue
+            driver = alignment[consumer.path]
             for linear in group:
-                driver = _folded(alignment[consumer.path], linear, stack.blocks[b])
-                if driver is not None:
-                    yield b, linear, driver
+                fold = _fold(stack, b, linear, consumer)
+                if fold is not None and driver.shape[0] == consumer.weight.shape[1]:
+                    yield b, linear, fold(driver)
 
 
-def _consumer(stack: DecoderStack, b: int, group: tuple[Linear, ...]) -> Linear:
-    """The first linear of the group that reads what this group writes."""
+def _consumer(stack: DecoderStack, b: int, group: tuple[Linear, ...]) -> Linear | None:
+    """The first linear of the next group in order of execution: it reads what this group writes.
+
+    Where attention and feed-forward run in parallel, the next group may read the block's input instead, or the normed
+    stream. Such an input is the same dense and pruned, its alignment is exactly zero, and the rows keep their ratio.
+    None where no block after this one has a linear.
+    """
     groups = stack.groups[b]
-    following = groups.index(group) + 1
-    return groups[following][0] if following < len(groups) else stack.groups[b + 1][0][0]
+    following = [groups[groups.index(group) + 1 :], *stack.groups[b + 1 :]]
+    return next((later[0][0] for later in following if later), None)
 
 
-def _is_grouped_query(group: tuple[Linear, ...], consumer: Linear) -> bool:
-    """Several linears read one input and some have fewer rows than their consumer has columns: shared k/v heads."""
+def _is_grouped_query(stack: DecoderStack, b: int, group: tuple[Linear, ...]) -> bool:
+    """Some rows of the group serve several heads: linears with fewer rows than their consumer has columns, or chunks of
+    a fused one."""
+    consumer = _consumer(stack, b, group)
+    if consumer is None:
+        return False
     width = consumer.weight.shape[1]
-    return any(width != linear.weight.shape[0] and width % linear.weight.shape[0] == 0 for linear in group)
+    if any(width != linear.weight.shape[0] and width % linear.weight.shape[0] == 0 for linear in group):
+        return True
+    folds = [_fold(stack, b, linear, consumer) for linear in group]
+    return any(fold.is_grouped_query for fold in folds if fold is not None)
 
 
-def _folded(driver: np.ndarray, linear: Linear, block: nn.Module) -> np.ndarray | None:
-    """The driver at the width of the linear's rows: itself, the mean over each query-head group, or None."""
-    rows = linear.weight.shape[0]
-    if driver.shape[0] == rows:
-        return driver
-    head = _head_dim(linear, block)
-    if head is None or driver.shape[0] % rows or rows % head:
-        return None
-    # [kv heads, query heads of each, head] -> [kv heads * head]
-    return driver.reshape(rows // head, driver.shape[0] // rows, head).mean(1).reshape(-1)
+def _fold(stack: DecoderStack, b: int, linear: Linear, consumer: Linear) -> Fold | None:
+    """How the linear's rows feed the consumer's columns; found once for all blocks, remembered by the stack."""
+    rows, width = linear.weight.shape[0], consumer.weight.shape[1]
+    key = (linear.name, rows, width)
+    if key not in stack.folds:
+        stack.folds[key] = _find_fold(stack, b, linear, consumer, rows, width)
+    return stack.folds[key]
 
 
-def _head_dim(linear: Linear, block: nn.Module) -> int | None:
-    """Width of one attention head, as the module that owns the linear states it."""
-    owner = block.get_submodule(linear.name.rpartition(".")[0])
-    return getattr(owner, "head_dim", None)
+def _find_fold(stack: DecoderStack, b: int, linear: Linear, consumer: Linear, rows: int, width: int) -> Fold | None:
+    if rows == width:
+        return same_width()
+    head = getattr(stack.blocks[b].get_submodule(linear.owner), "head_dim", None)
+    if head is not None and (fold := grouped_query(rows, width, head)) is not None:
+        return fold
+    if consumer not in stack.linears[b] or stack.examined is None:
+        return None  # what lies between two blocks cannot be traced within one
+    probe = stack.examined.probe
+    return discovered(stack.blocks[b], probe.inputs[b], probe.calls[b], linear, consumer)

@@ -6,6 +6,8 @@ All in float64, and in the order of operations of the original implementation: a
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 # The grids of the original implementation.
@@ -28,12 +30,31 @@ def block_schedule(sparsity: float, lam: float, blocks: int) -> tuple[list[float
     Returns:
         one ratio per block, and how many of them were replaced.
     """
-    if blocks == 1:
-        return [sparsity], 0
-    depth = np.arange(1, blocks + 1, dtype=np.float64)
-    density = (depth - depth.min()) * ((1 / (depth.max() - depth.min())) * lam * 2)
-    density = density - np.mean(density) + (1 - sparsity)
-    ratios = [float(1 - d) for d in sorted(density, reverse=True)]
+    densities = densities_by_value(np.arange(1, blocks + 1, dtype=np.float64), sparsity, lam)
+    return clamped(sorted(densities, reverse=True))
+
+
+def value_schedule(values: Sequence[float], sparsity: float, lam: float) -> tuple[list[float], int]:
+    """Sparsity ratios that fall linearly with a value of each block (OWL's outliers), over a range of ``2 lam``.
+
+    Returns:
+        one ratio per block with mean ``sparsity``, and how many were replaced as in :func:`block_schedule`.
+    """
+    return clamped(densities_by_value(np.asarray(values, dtype=np.float64), sparsity, lam))
+
+
+def densities_by_value(values: np.ndarray, sparsity: float, lam: float) -> np.ndarray:
+    """Densities 1 - s that rise with ``values`` over a range of ``2 lam``; all equal where the values are."""
+    spread = values.max() - values.min()
+    if not spread > 0:  # one block, or all equal: the reference divides by zero here
+        return np.full(values.shape, 1 - sparsity)
+    density = (values - values.min()) * ((1 / spread) * lam * 2)
+    return density - np.mean(density) + (1 - sparsity)
+
+
+def clamped(densities: Iterable[float]) -> tuple[list[float], int]:
+    """Sparsity ratios from densities; what is <= 0 or >= 1 is replaced by 0.01 or 0.99, and counted."""
+    ratios = [float(1 - d) for d in densities]
     replaced = sum(r <= 0 or r >= 1 for r in ratios)
     return [LOWEST if r <= 0 else HIGHEST if r >= 1 else r for r in ratios], replaced
 

@@ -20,10 +20,20 @@ from torch import Tensor, nn
 from neuroal.allocation import mean_sparsity
 from neuroal.blocks import Captured, DecoderStack, Linear
 from neuroal.errors import UserError
+from neuroal.method import Method
+from neuroal.options import Options
+from neuroal.patterns import apportion
 from neuroal.pruners import Pruner
 from neuroal.rows import Alignment
-from neuroal.runs.events import BlockScored, CandidateFinished, CandidateStarted, Event, LambdaChosen, SearchStarted
-from neuroal.statistics import InputNorm
+from neuroal.runs.events import (
+    BlockScored,
+    CandidateFinished,
+    CandidateStarted,
+    Event,
+    LambdaChosen,
+    Notice,
+    SearchStarted,
+)
 from neuroal.twin import skeleton
 
 # Candidates whose score is within this share of the winner's are shown as near-ties: the landscape is often flat.
@@ -37,16 +47,48 @@ class Problem:
     """What a top-up is asked: the model as a stack, its block inputs, and what to reach.
 
     Attributes:
+        top_up: its name, for the events.
+        method: how a block is pruned.
+        included: the linears that are pruned at all.
         known: scores of candidates that an interrupted run had finished, by (step, lambda).
     """
 
     stack: DecoderStack
     captured: Captured
-    pruner: Pruner
+    top_up: str
+    method: Method
     sparsity: float
     step: str
-    options: Any
+    options: Options
+    included: tuple[Linear, ...]
     known: Mapping[tuple[str, float], float] = field(default_factory=dict)
+
+    @property
+    def pruner(self) -> Pruner:
+        return self.method.pruner
+
+    @property
+    def of(self) -> int | None:
+        """M of the N:M pattern, or None."""
+        return self.method.of
+
+    @property
+    def sizes(self) -> list[int]:
+        """Weights to prune in each block."""
+        wanted = {linear.path for linear in self.included}
+        return [sum(linear.weight.numel() for linear in ls if linear.path in wanted) for ls in self.stack.linears]
+
+    def spread(self, ratios: Sequence[float]) -> Sparsity:
+        """Every linear that is pruned gets its block's ratio; with a pattern, the nearest that the pattern allows."""
+        if self.of is not None:
+            ratios = apportion(ratios, self.sizes, self.of)
+        wanted = {linear.path for linear in self.included}
+        return {
+            linear.path: ratios[b]
+            for b, linears in enumerate(self.stack.linears)
+            for linear in linears
+            if linear.path in wanted
+        }
 
 
 @dataclass(frozen=True)
@@ -99,21 +141,13 @@ class Scorer:
         self, b: int, hidden: list[Tensor], sparsity: Sparsity
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], list[Tensor]]:
         """Activation norms by linear name of the dense and of the pruned block, and the pruned block's outputs."""
-        stack, captured = self.problem.stack, self.problem.captured
-        gather = self.problem.pruner.statistics
-        dense, _ = stack.gather(b, hidden, captured, gather, outputs=False)
-        with self._pruned(b, dense, sparsity) as block:
+        stack, captured, method = self.problem.stack, self.problem.captured, self.problem.method
+        dense, _ = stack.gather(b, hidden, captured, method.statistics, outputs=False)
+        weights = method.pruned(stack, b, dense, sparsity)
+        with _Borrowed(self._scratch[b], weights) as block:
             last = b == len(stack) - 1
-            pruned, outputs = stack.gather(b, hidden, captured, gather, block, outputs=not last)
+            pruned, outputs = stack.gather(b, hidden, captured, method.pruner.norms, block, outputs=not last)
         return _norms(stack, b, dense), _norms(stack, b, pruned), outputs
-
-    def _pruned(self, b: int, statistics: list[InputNorm], sparsity: Sparsity) -> _Borrowed:
-        """The scratch block with this candidate's weights; given back (and freed) on leaving the context."""
-        weights = {}
-        for group, stat in zip(self.problem.stack.groups[b], statistics, strict=True):
-            for linear in group:
-                weights[linear] = self.problem.pruner.prune(linear.weight, stat, sparsity[linear.path])
-        return _Borrowed(self._scratch[b], weights)
 
 
 class _Borrowed:
@@ -175,6 +209,8 @@ def _one(
     yield CandidateStarted(step, index, lam, tuple(mean_sparsity(stack, b, sparsity) for b in range(len(stack))))
     score, alignment = yield from scorer.score(step, index, lam, sparsity)
     yield CandidateFinished(step, index, lam, score, time.perf_counter() - started)
+    for trouble in scorer.problem.method.troubles():
+        yield Notice(trouble)
     return score, alignment
 
 
@@ -184,7 +220,7 @@ def alignment_pass(scorer: Scorer, sparsity: Sparsity) -> Generator[Event, None,
     return alignment
 
 
-def _norms(stack: DecoderStack, b: int, statistics: list[InputNorm]) -> dict[str, Tensor]:
+def _norms(stack: DecoderStack, b: int, statistics: list[Any]) -> dict[str, Tensor]:
     """Activation norms by linear name; the linears of a group share theirs."""
     return {linear.name: stat.norm for group, stat in zip(stack.groups[b], statistics, strict=True) for linear in group}
 

@@ -1,6 +1,13 @@
-"""What one hook gathers from the input of a linear, sequence by sequence, always in float32."""
+"""What one hook gathers from the input of a linear, sequence by sequence, always in float32.
+
+With ``N`` sequences ``X^(n)`` of shape [T, in]. Running means take the sequences one by one, in order, so that a result
+does not depend on how they were batched.
+"""
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,9 +16,8 @@ from torch import Tensor
 class InputNorm:
     """The activation norm of each input feature: the root of the mean over sequences of the sum over tokens of x².
 
-    With ``N`` sequences ``X^(n)`` of shape [T, in]:  ``norm_j = sqrt(1/N Σ_n Σ_t (X^(n)_tj)²)``; not divided by T.
-    Source: Wanda (arXiv 2306.11695), as used by NeuroAL (arXiv 2411.07066). The running mean takes the sequences one by
-    one, in order, so that the result does not depend on how they were batched.
+    ``norm_j = sqrt(1/N Σ_n Σ_t (X^(n)_tj)²)``; not divided by T.
+    Source: Wanda (arXiv 2306.11695), as used by NeuroAL (arXiv 2411.07066).
     """
 
     def __init__(self) -> None:
@@ -20,15 +26,19 @@ class InputNorm:
 
     def update(self, inputs: Tensor) -> None:
         """Takes in a batch of sequences, [batch, tokens, in]; [tokens, in] counts as one sequence."""
-        if inputs.dim() == 2:
-            inputs = inputs.unsqueeze(0)
+        inputs = as_sequences(inputs)
         squares = torch.linalg.vector_norm(inputs.float(), dim=1).square()  # [batch, in]
         for square in squares:
             self.sequences += 1
+            square = square * self.weight(self.sequences)
             if self._mean_square is None:
                 self._mean_square = square.clone()
                 continue
             self._mean_square.mul_((self.sequences - 1) / self.sequences).add_(square / self.sequences)
+
+    def weight(self, n: int) -> float:
+        """Weight of the n-th sequence (from 1) in the mean."""
+        return 1.0
 
     @property
     def norm(self) -> Tensor:
@@ -40,3 +50,107 @@ class InputNorm:
         if self._mean_square is None:
             raise RuntimeError("No input reached this linear, so it has no activation norm.")
         return self._mean_square.sqrt()
+
+
+class FadingNorm(InputNorm):
+    """The norm as the reference's SparseGPT keeps it: the n-th sequence weighs 2/n, so the early ones dominate."""
+
+    def weight(self, n: int) -> float:
+        """2/n."""
+        return 2.0 / n
+
+
+class Gram:
+    """``gram = (2/N) Σ_n X^(n)ᵀ X^(n)``, float32 [in, in]: the Hessian of the layer-wise squared error (SparseGPT)."""
+
+    def __init__(self) -> None:
+        self.sequences = 0
+        self.gram: Tensor | None = None
+
+    def update(self, inputs: Tensor) -> None:
+        """Takes in a batch of sequences, [batch, tokens, in]. One by one and scaled before the product, as the original
+        does: in the last bits of this sum a weight at SparseGPT's threshold is decided, and all that follow it."""
+        for x in as_sequences(inputs).float():
+            self.sequences += 1
+            if self.gram is None:
+                self.gram = x.new_zeros(x.shape[1], x.shape[1])
+            x = math.sqrt(2 / self.sequences) * x.t()
+            self.gram.mul_((self.sequences - 1) / self.sequences).add_(x @ x.t())
+
+
+class Moments:
+    """Mean and variance of each input feature, as DSnoT (arXiv 2310.08915) uses them; float32 [in].
+
+    ``mean_j = 1/N Σ_n Σ_t X^(n)_tj`` (a sum over tokens), and ``variance`` the mean of the variances *within* each
+    sequence, weighted by tokens. The reference leaves out what differs between sequences; ``PooledMoments`` does not.
+    """
+
+    def __init__(self) -> None:
+        self.sequences = 0
+        self.tokens = 0
+        self.mean: Tensor | None = None
+        self.variance: Tensor | None = None
+
+    def update(self, inputs: Tensor) -> None:
+        """Takes in a batch of sequences, [batch, tokens, in]."""
+        for x in as_sequences(inputs).float():
+            count = x.shape[0]
+            total, variance = x.sum(0), torch.var(x, dim=0, unbiased=False)
+            if self.mean is None or self.variance is None:
+                self.mean, self.variance = total, variance
+            else:
+                n, tokens = self.sequences, self.tokens
+                self.mean = self.mean * (n / (n + 1)) + total / (n + 1)
+                self.variance = self._merged(x, variance, tokens)
+            self.sequences, self.tokens = self.sequences + 1, self.tokens + count
+
+    def _merged(self, x: Tensor, variance: Tensor, tokens: int) -> Tensor:
+        """The variance with one more sequence taken in."""
+        count = x.shape[0]
+        return (self.variance * tokens + variance * count) / (tokens + count)
+
+
+class PooledMoments(Moments):
+    """Moments whose variance is that of all tokens together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._centre: Tensor | None = None
+
+    def update(self, inputs: Tensor) -> None:
+        """Takes in a batch of sequences, [batch, tokens, in]."""
+        if self._centre is None:
+            self._centre = as_sequences(inputs)[0].float().mean(0)
+        super().update(inputs)
+
+    def _merged(self, x: Tensor, variance: Tensor, tokens: int) -> Tensor:
+        """Chan's rule for joining two samples: no cancellation, whatever the mean."""
+        count = x.shape[0]
+        shift = x.mean(0) - self._centre
+        between = shift.square() * (tokens * count / (tokens + count))
+        self._centre = self._centre + shift * (count / (tokens + count))
+        return (self.variance * tokens + variance * count + between) / (tokens + count)
+
+
+class Gathered:
+    """Several statistics of one input behind one ``update``; what they offer is found by its name."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = parts
+
+    def update(self, inputs: Tensor) -> None:
+        """Hands a batch, [batch, tokens, in], to every part."""
+        for part in self.parts:
+            part.update(inputs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "parts":
+            for part in self.parts:
+                if hasattr(part, name):
+                    return getattr(part, name)
+        raise AttributeError(name)
+
+
+def as_sequences(inputs: Tensor) -> Tensor:
+    """[batch, tokens, in]; what arrives as [tokens, in] (a layer that works on loose tokens) is one sequence."""
+    return inputs.unsqueeze(0) if inputs.dim() == 2 else inputs

@@ -1,40 +1,16 @@
-"""A model seen as a stack: discovery, replay equal to the full forward pass, groups, nothing left behind."""
+"""A model seen as a stack: micro-batches, groups, nothing left behind. The families are in tests/families."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
-from torch import nn
-from transformers import (
-    AutoModelForCausalLM,
-    BertConfig,
-    BertForMaskedLM,
-    Gemma2Config,
-    GPT2Config,
-    GPTNeoXConfig,
-    LlamaForCausalLM,
-    OPTConfig,
-    PhiConfig,
-    Qwen3Config,
-    T5Config,
-    T5ForConditionalGeneration,
-)
+from transformers import LlamaForCausalLM
 
 from neuroal.blocks import DecoderStack, find_blocks
 from neuroal.errors import UserError
+from neuroal.rows import row_sparsity
 from neuroal.statistics import InputNorm
-
-SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 64}
-FAMILIES = [
-    GPT2Config(n_embd=16, n_layer=2, n_head=4, vocab_size=64, n_positions=64),
-    OPTConfig(**SMALL, ffn_dim=24, word_embed_proj_dim=16, max_position_embeddings=64),
-    PhiConfig(**SMALL, intermediate_size=24, max_position_embeddings=64),
-    GPTNeoXConfig(**SMALL, intermediate_size=24, max_position_embeddings=64),
-    Qwen3Config(**SMALL, intermediate_size=24, num_key_value_heads=2, head_dim=4, max_position_embeddings=64),
-    Gemma2Config(**SMALL, intermediate_size=24, num_key_value_heads=2, head_dim=4, sliding_window=4),
-]
+from tests.families.toy_stack import WIDTH, Block, Toy
 
 
 def _logits(stack: DecoderStack, tokens: torch.Tensor) -> list[torch.Tensor]:
@@ -44,20 +20,6 @@ def _logits(stack: DecoderStack, tokens: torch.Tensor) -> list[torch.Tensor]:
     for b in range(len(stack)):
         hidden = stack.replay(b, hidden, captured)
     return hidden
-
-
-@pytest.mark.parametrize("config", FAMILIES, ids=lambda c: c.model_type)
-def test_replay_equals_the_full_forward_pass(config: Any, tokens: torch.Tensor) -> None:
-    """Block by block on captured inputs; the families differ in masks, tuples, keywords, Conv1D, parallel attention."""
-    dense = AutoModelForCausalLM.from_config(config).eval()
-    seen: list[torch.Tensor] = []
-
-    def keep(_: nn.Module, __: Any, output: Any) -> None:
-        seen.append(output[0] if isinstance(output, tuple) else output)
-
-    find_blocks(dense)[1][-1].register_forward_hook(keep)
-    dense(tokens, use_cache=False)
-    assert torch.allclose(torch.cat(_logits(DecoderStack(dense), tokens)), seen[0], atol=1e-5)
 
 
 def test_micro_batches_of_unequal_size(
@@ -77,12 +39,6 @@ def test_groups_follow_the_order_of_execution(model: LlamaForCausalLM, tokens: t
     names = [[linear.name.rpartition(".")[2] for linear in group] for group in stack.groups[0]]
     assert names == [["q_proj", "k_proj", "v_proj"], ["o_proj"], ["gate_proj", "up_proj"], ["down_proj"]]
     assert len(stack.groups) == 3
-
-
-def test_conv1d_is_seen_as_out_by_in() -> None:
-    stack = DecoderStack(AutoModelForCausalLM.from_config(FAMILIES[0]))
-    shapes = {linear.name: tuple(linear.weight.shape) for linear in stack.linears[0]}
-    assert shapes == {"attn.c_attn": (48, 16), "attn.c_proj": (16, 16), "mlp.c_fc": (64, 16), "mlp.c_proj": (16, 64)}
 
 
 def test_gathering_stops_before_the_last_group(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
@@ -106,14 +62,67 @@ def test_the_callers_modules_are_left_without_hooks(model: LlamaForCausalLM, tok
         assert not module._forward_pre_hooks and not module._forward_hooks
 
 
-def test_models_that_are_not_decoders_are_refused() -> None:
-    encoder = BertForMaskedLM(BertConfig(**SMALL, intermediate_size=24))
-    both = T5ForConditionalGeneration(T5Config(d_model=16, d_ff=24, num_layers=2, num_heads=2, d_kv=8, vocab_size=64))
-    for wrong in (encoder, both):
-        with pytest.raises(UserError, match="not a causal language model"):
-            DecoderStack(wrong)
-
-
 def test_the_longest_list_serves_where_nothing_is_declared(model: LlamaForCausalLM) -> None:
     model._no_split_modules = None
     assert find_blocks(model)[0] == "model.layers"
+
+
+def test_a_model_without_a_list_of_blocks_is_refused() -> None:
+    with pytest.raises(UserError, match="No stack of decoder blocks"):
+        find_blocks(torch.nn.Linear(2, 2))
+
+
+def test_attention_of_a_block_that_owns_its_linears(tokens: torch.Tensor) -> None:
+    """The first two consumer groups: what reads the block's input, and what reads their outcome."""
+
+    class Deeper(Toy):
+        class block(Block):
+            def __init__(self, index: int) -> None:
+                super().__init__(index)
+                self.third = torch.nn.Linear(WIDTH, WIDTH)
+
+            def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+                return self.third(self.add(hidden))
+
+    stack = DecoderStack(Deeper())
+    stack.capture(tokens % 16)
+    assert [linear.name for linear in stack.attention(1)] == ["up", "down"]
+
+
+def test_a_block_without_linears_is_passed_over(tokens: torch.Tensor) -> None:
+    """What it lies between are consumers of each other; the last linear of all feeds nothing that is known."""
+
+    class Norms(Toy):
+        class block(Block):
+            def __init__(self, index: int) -> None:
+                super().__init__(index)
+                if index:
+                    del self.up, self.down
+                    self.norm = torch.nn.LayerNorm(WIDTH)
+
+            def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+                return self.norm(hidden) if self.index else self.add(hidden)
+
+    stack = DecoderStack(Norms())
+    captured = stack.capture(tokens % 16)
+    assert [len(groups) for groups in stack.groups] == [2, 0, 0]
+    assert stack.attention(1) == () and stack.gather(1, captured.hidden, captured, InputNorm)[0] == []
+    alignment = {linear.path: torch.arange(linear.weight.shape[1]).double().numpy() for linear in stack.all_linears()}
+    ratios = row_sparsity(stack, alignment, [0.5] * 3, 0.1, "fold")
+    assert ratios["blocks.0.up"].std() > 0 and ratios["blocks.0.down"].std() == 0
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (2, 3, 5), (2, 1, 3, 5), (3, 2, 5)])
+def test_inputs_of_any_shape_are_counted_by_sequence(shape: tuple[int, ...]) -> None:
+    """2 sequences of 3 tokens, loose, as they are, or with a dimension more; what cannot be told apart is left."""
+    from neuroal.blocks import _by_sequence
+
+    inputs = torch.arange(30.0).reshape(shape)
+    found = _by_sequence(inputs, 2, 3)
+    assert found.shape == ((3, 2, 5) if shape == (3, 2, 5) else (2, 3, 5))
+    assert torch.equal(found.flatten(), inputs.flatten())
+
+
+def test_allocating_within_inference_mode(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
+    with torch.inference_mode():
+        DecoderStack(model).capture(tokens)

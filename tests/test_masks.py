@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroal.masks import keep_counts, keep_largest, prune_count, prune_smallest, select
+from neuroal.masks import keep_counts, keep_largest, prune_count, prune_in_groups, prune_smallest, select
 
 
 def test_row_granularity_prunes_the_lower_column_among_equals() -> None:
@@ -64,3 +64,39 @@ def test_half_precision_metrics_are_ordered_exactly(dtype: torch.dtype) -> None:
     metric = torch.rand(4, 32).to(dtype)
     assert torch.equal(prune_smallest(metric, 10), prune_smallest(metric.float(), 10))
     assert torch.equal(keep_largest(metric, np.full(4, 7)), keep_largest(metric.float(), np.full(4, 7)))
+
+
+# --- N:M ------------------------------------------------------------------------------------------------------------
+
+
+def test_two_of_four_by_hand_prunes_the_lower_column_among_equals() -> None:
+    metric = torch.tensor([[1.0, 4.0, 3.0, 2.0, 5.0, 5.0, 5.0, 5.0]])
+    assert select(metric, 0.5, of=4).tolist() == [[True, False, False, True, True, True, False, False]]
+
+
+@pytest.mark.parametrize(("pruned", "last"), [(1, [False, False]), (2, [False, False]), (3, [False, True])])
+def test_a_shorter_last_group_keeps_as_many_as_any_other(pruned: int, last: list[bool]) -> None:
+    """Six columns in groups of four: of the last two at most ``4 - pruned`` are kept, the larger first."""
+    mask = prune_in_groups(torch.tensor([[9.0, 8.0, 7.0, 6.0, 5.0, 4.0]]), pruned, 4)
+    assert mask[0, :4].sum() == pruned and mask[0, 4:].tolist() == last
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 5), st.integers(1, 21), st.sampled_from([(2, 4), (1, 4), (4, 8), (3, 5), (1, 2)]), st.integers(0, 999)
+)
+def test_groups_equal_brute_force(rows: int, columns: int, pattern: tuple[int, int], seed: int) -> None:
+    """Few distinct values, so that most groups hold ties."""
+    kept, of = pattern
+    metric = torch.from_numpy(np.random.default_rng(seed).integers(0, 4, (rows, columns)).astype(np.float32))
+    mask = select(metric, 1 - kept / of, of)
+    for row, pruned in zip(metric.tolist(), mask.tolist(), strict=True):
+        for start in range(0, columns, of):
+            group = range(start, min(start + of, columns))
+            lost = sorted(group, key=lambda j: (row[j], j))[: max(0, len(group) - kept)]
+            assert [j for j in group if pruned[j]] == sorted(lost)
+
+
+def test_groups_of_half_precision_are_ordered_exactly() -> None:
+    metric = torch.rand(4, 32).to(torch.bfloat16)
+    assert torch.equal(prune_in_groups(metric, 2, 4), prune_in_groups(metric.float(), 2, 4))

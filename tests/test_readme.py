@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from neuroal.pruners import PRUNERS
+from neuroal.topups import TOP_UPS
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -35,6 +38,23 @@ def test_every_setting_is_read_by_the_code() -> None:
     assert names == set(re.findall(r"NEUROAL_[A-Z_]+", code))
 
 
+def methods() -> str:
+    """The tables of methods, from what is registered."""
+    tables = []
+    for head, entries in (
+        ("base pruner | what is pruned first", PRUNERS),
+        ("top-up | how the sparsity is spread", TOP_UPS),
+    ):
+        rows = [f"| {entry.label.partition(':')[0]} | {entry.summary} |" for entry in entries.entries]
+        tables.append("\n".join([f"| {head} |", "|---|---|", *rows]))
+    return "\n\n".join(tables)
+
+
+def test_the_tables_of_methods_are_what_is_registered() -> None:
+    """After adding a method: ``python tests/test_readme.py`` writes them."""
+    assert README.split("<!-- methods -->\n")[1].split("\n<!-- /methods -->")[0] == methods()
+
+
 @pytest.mark.parametrize(
     "key", ["title", "sdk", "sdk_version", "python_version", "app_file", "license", "tags", "models"]
 )
@@ -58,3 +78,9 @@ def test_the_top_level_holds_what_it_should() -> None:
 
 def test_the_code_is_clean_by_its_own_rules() -> None:
     assert subprocess.run([sys.executable, "-m", "ruff", "check", "."], cwd=ROOT, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    before, _, rest = README.partition("<!-- methods -->\n")
+    after = rest[rest.index("<!-- /methods -->") :]
+    (ROOT / "README.md").write_text(f"{before}<!-- methods -->\n{methods()}\n{after}", encoding="utf-8")

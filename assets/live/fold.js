@@ -1,12 +1,12 @@
 /**
- * Folding: an event log becomes one plain state object. The twin of components/fold.py and components/status.py;
+ * Folding: an event log becomes one plain state object. The twin of components/fold.py and components/work.py;
  * tests/components/test_fold_js.py holds them together, so a change here needs its twin there.
  */
 (() => {
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
 
-  const COUNTED = ["BlockScored", "BlockPruned", "Evaluated"];
+  const COUNTED = ["BlockRated", "BlockScored", "BlockPruned", "Evaluated"];
 
   /** The state before the first event. */
   function emptyState() {
@@ -14,7 +14,7 @@
       last: 0, t: 0, status: "queued", position: null, stage: "", message: "",
       spec: {}, key: "", versions: {}, hardware: {}, started_at: "",
       model: null, calibration: null, units: {}, pace: null,
-      steps: {}, allocation: null, rows: null, pruned: {}, evaluated: {}, measured: {},
+      steps: {}, ratings: null, allocation: null, rows: null, pruned: {}, evaluated: {}, measured: {},
       notices: [], failure: "", seconds: null, peak_memory: null,
     };
   }
@@ -54,6 +54,7 @@
       const seen = state.evaluated[variant];
       return seen ? (planned * seen.done) / seen.total : 0;
     }
+    if (name === "rate") return state.ratings ? state.ratings.values.length : 0; // in order; one may have no figure
     return (state.steps[name] || { scores: [] }).scores.reduce((sum, row) => sum + known(row), 0);
   }
 
@@ -142,6 +143,11 @@
     },
     CandidateFinished: (s, r) => { candidate(s, r).totals[r.index] = r.score; },
     LambdaChosen: (s, r) => { candidate(s, r).chosen = fields(r, "index lam score near_ties"); },
+    BlockRated: (s, r) => {
+      if (s.ratings === null || s.ratings.measure !== r.measure)
+        s.ratings = { ...fields(r, "measure label"), values: [] };
+      put(s.ratings.values, r.block, r.value);
+    },
     AllocationReady: (s, r) => { s.allocation = fields(r, "top_up sparsity"); },
     RowsAllocated: (s, r) => { s.rows = fields(r, "edges counts linears"); },
     BlockPruned: (s, r) => {

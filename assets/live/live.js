@@ -14,15 +14,15 @@
   const CHANGES = {
     RunStarted: NeuroAL.FIGURES, SearchStarted: ["heatmap", "sparsity", "scores"],
     CandidateStarted: ["heatmap", "sparsity"], BlockScored: ["heatmap"], CandidateFinished: ["heatmap", "scores"],
-    LambdaChosen: ["heatmap", "scores", "sparsity"], AllocationReady: ["sparsity", "damage"], RowsAllocated: ["rows"],
-    BlockPruned: ["sparsity"], Measured: ["damage"],
+    LambdaChosen: ["heatmap", "scores", "sparsity"], BlockRated: ["ratings"], AllocationReady: ["sparsity", "damage"],
+    RowsAllocated: ["rows"], BlockPruned: ["sparsity"], Measured: ["damage"],
   };
 
   class LiveView {
     /**
      * @param {HTMLElement} element where to build the view
-     * @param {{palettes: object, plotly: Promise, finished: Function}} options `finished(run, status)` is called when a
-     *     run that is not a replay has no more to say
+     * @param {{palettes: object, settings: object[], plotly: Promise, finished: Function}} options `settings`: see
+     *     facts.js; `finished(run, status)` is called when a run that is not a replay has no more to say
      */
     constructor(element, options) {
       Object.assign(this, { element, options, value: { run: "" }, connection: null, replay: null, plotly: null });
@@ -216,7 +216,7 @@
       const parts = [`${whole} %`, `${NeuroAL.durationText(state.t)} elapsed`];
       if (left !== null && !this.replay) parts.push(`about ${NeuroAL.durationText(left)} left`);
       setText(this.times, this.connected && share < 1 ? parts.join(" · ") : "");
-      list(this.facts, factsOf(state));
+      list(this.facts, NeuroAL.factsOf(state, this.options.settings));
       list(this.notices, state.notices);
       this.speak();
     }
@@ -241,19 +241,6 @@
       if (this.finale) this.schedule();
       else this.cards.forEach((card) => card.describe(this.state));
     }
-  }
-
-  /** What is run on what: short facts in plain words. */
-  function factsOf(state) {
-    const { spec, model, calibration } = state;
-    const facts = [];
-    if (model) {
-      const millions = NeuroAL.fixed(model.parameters / 1e6, model.parameters < 1e8 ? 1 : 0);
-      facts.push(model.name, `${model.blocks} blocks, ${millions} M parameters`, `${model.dtype} on ${model.device}`);
-    } else if (spec.model) facts.push(spec.model);
-    if (spec.pruner) facts.push(`${spec.pruner} + ${spec.top_up}, ${NeuroAL.fixed(100 * spec.sparsity, 0)} % sparsity`);
-    if (calibration) facts.push(`${calibration.samples} × ${calibration.length} tokens of ${calibration.source}`);
-    return facts;
   }
 
   /** Make a list hold these texts; touched only when they changed. */

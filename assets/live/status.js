@@ -33,6 +33,9 @@
   /** The search step going on or, later, the last that scored anything. */
   const activeStep = (state) => ["row", "block", "alignment"].find((name) => name in state.steps) ?? null;
 
+  /** The sparsity asked of the whole model; null where a person gave each block its own, whose mean it then is. */
+  const target = (state) => (state.spec.block_sparsity ? null : state.spec.sparsity ?? null);
+
   function queued(position) {
     if (position === null) return "Waiting to start.";
     return position <= 1 ? "Waiting for a free worker: next in line." : `Waiting: number ${position} in line.`;
@@ -46,16 +49,18 @@
       const detail = searching(state.steps[step]);
       return detail ? `${STEP_NAMES[step] ?? step}: ${detail}` : ended(state.message);
     }
-    if (name === "prune" && variant in state.pruned) {
-      const achieved = state.pruned[variant].achieved;
-      const blocks = state.model ? state.model.blocks : achieved.length;
-      return ended(`${bare(state.message)}: ${achieved.length} of ${blocks} blocks`);
-    }
+    if (name === "rate" && state.ratings) return blocksDone(state, state.ratings.values.length);
+    if (name === "prune" && variant in state.pruned) return blocksDone(state, state.pruned[variant].achieved.length);
     if (name === "evaluate" && variant in state.evaluated) {
       const seen = state.evaluated[variant];
       return ended(`${bare(state.message)}: ${seen.done} of ${seen.total} windows`);
     }
     return ended(state.message || "Starting");
+  }
+
+  /** The stage's own sentence, with the blocks that are done. */
+  function blocksDone(state, done) {
+    return ended(`${bare(state.message)}: ${done} of ${state.model ? state.model.blocks : done} blocks`);
   }
 
   /** Which candidate is being scored, and how far; empty before the first. */
@@ -108,5 +113,5 @@
     return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
   }
 
-  Object.assign(NeuroAL, { progress, sentence, activeStep, variantName, fixed, lambdaText, durationText });
+  Object.assign(NeuroAL, { progress, sentence, activeStep, target, variantName, fixed, lambdaText, durationText });
 })();

@@ -1,7 +1,8 @@
-"""Base pruners, one file each."""
+"""Base pruners, one file each; every file of this folder is found by itself."""
 
 from neuroal.pruners.base import PRUNERS, Pruner
-from neuroal.pruners.magnitude import Magnitude
-from neuroal.pruners.wanda import Wanda
+from neuroal.registry import import_all
 
-__all__ = ["PRUNERS", "Magnitude", "Pruner", "Wanda"]
+import_all(__name__, __path__)
+
+__all__ = ["PRUNERS", "Pruner"]

@@ -8,7 +8,8 @@ list them before torch is there.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from neuroal.registry import Registry
 
@@ -16,31 +17,52 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from neuroal.statistics import InputNorm
+    from neuroal.options import Options
 
 
 class Pruner(ABC):
-    """Base of all pruners; stateless.
+    """Base of all pruners. One object serves one allocation or one pruning.
 
     Attributes:
         name, label: for settings and for people.
+        summary: what it prunes first, for the table of methods; with its paper.
         needs_data: False when the metric does not look at activations.
-        statistics: the class that gathers what the metric needs; it offers ``norm`` in any case, for the search.
+        moves_weights: True when kept weights are changed too, so that no metric alone ranks them.
+        gathering, selecting: what it costs, for the estimate: passes through a block that gathering its statistics
+            amounts to, and tokens in such a pass that pruning one block amounts to (measured on SmolLM2).
+        options: of the allocation.
+        notices: what went less well than asked, one sentence each; read and emptied by whoever prunes.
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
+    summary: ClassVar[str]
     needs_data: ClassVar[bool] = True
+    moves_weights: ClassVar[bool] = False
+    gathering: ClassVar[float] = 0.0
+    selecting: ClassVar[int] = 350
+    rank: ClassVar[int] = 100
+
+    def __init__(self, options: Options | None = None) -> None:
+        from neuroal.options import Options
+
+        self.options = options or Options()
+        self.notices: list[str] = []
 
     @property
-    def statistics(self) -> type[InputNorm]:
-        """What is gathered from the input of each linear."""
+    def statistics(self) -> Callable[[], Any]:
+        """Makes what gathers the input of a linear before it is pruned; it offers ``norm`` in any case."""
         from neuroal.statistics import InputNorm
 
         return InputNorm
 
+    @property
+    def norms(self) -> Callable[[], Any]:
+        """Makes what gathers the norms that the alignment score compares, where nothing is pruned from them."""
+        return self.statistics
+
     @abstractmethod
-    def metric(self, weight: Tensor, statistics: InputNorm | None) -> Tensor:
+    def metric(self, weight: Tensor, statistics: Any) -> Tensor:
         """Importance of each weight, float32 [out, in]; the smallest are pruned.
 
         Args:
@@ -48,15 +70,16 @@ class Pruner(ABC):
             statistics: of the linear's input; None only when ``needs_data`` is False.
         """
 
-    def prune(self, weight: Tensor, statistics: InputNorm | None, sparsity: float | np.ndarray) -> Tensor:
+    def prune(self, weight: Tensor, statistics: Any, sparsity: float | np.ndarray, of: int | None = None) -> Tensor:
         """The pruned weight, [out, in], as a new tensor.
 
         Args:
             sparsity: one ratio for all rows, or a float64 vector with one per row (masks.py says how each rounds).
+            of: M of an N:M pattern, or None.
         """
         from neuroal.masks import select
 
-        return weight.masked_fill(select(self.metric(weight, statistics), sparsity), 0)
+        return weight.masked_fill(select(self.metric(weight, statistics), sparsity, of), 0)
 
 
 PRUNERS: Registry[type[Pruner]] = Registry("Pruner")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neuroal.pruners.base import PRUNERS, Pruner
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from neuroal.statistics import InputNorm
 
 
 @PRUNERS.register
@@ -18,8 +16,10 @@ class Magnitude(Pruner):
 
     name = "magnitude"
     label = "Magnitude: |weight| alone"
+    summary = "the smallest weights"
     needs_data = False
+    rank = 20
 
-    def metric(self, weight: Tensor, statistics: InputNorm | None) -> Tensor:
+    def metric(self, weight: Tensor, statistics: Any) -> Tensor:
         """float32 [out, in]."""
         return weight.abs().float()

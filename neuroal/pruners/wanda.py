@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neuroal.pruners.base import PRUNERS, Pruner
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from neuroal.statistics import InputNorm
 
 
 @PRUNERS.register
@@ -18,7 +16,11 @@ class Wanda(Pruner):
 
     name = "wanda"
     label = "Wanda: |weight| x norm of its input"
+    summary = (
+        "the smallest products of a weight and the norm of its input ([2306.11695](https://arxiv.org/abs/2306.11695))"
+    )
+    rank = 10
 
-    def metric(self, weight: Tensor, statistics: InputNorm | None) -> Tensor:
+    def metric(self, weight: Tensor, statistics: Any) -> Tensor:
         """float32 [out, in]."""
         return weight.abs().float() * statistics.norm

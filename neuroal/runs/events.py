@@ -90,8 +90,8 @@ class RunPlanned(Event):
     """The work ahead, for progress and time left: ``units`` maps a stage to its number of countable events and the
     weight of each, in arbitrary but mutually comparable work units.
 
-    Stages: "alignment", "block", "row" count BlockScored; "prune:uniform", "prune:chosen" count BlockPruned;
-    "evaluate:dense", "evaluate:uniform", "evaluate:chosen" count Evaluated.
+    Stages: "alignment", "block", "row" count BlockScored; "rate" counts BlockRated; "prune:uniform", "prune:chosen"
+    count BlockPruned; "evaluate:dense", "evaluate:uniform", "evaluate:chosen" count Evaluated.
     """
 
     units: dict[str, dict[str, float]]
@@ -228,6 +228,16 @@ class LambdaChosen(Event):
 
 
 # --- the allocation and the pruning ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BlockRated(Event):
+    """The figure by which a top-up without search spreads the sparsity. ``measure`` is its name, ``label`` says it."""
+
+    measure: str
+    label: str
+    block: int
+    value: float
 
 
 @dataclass(frozen=True)

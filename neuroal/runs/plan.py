@@ -1,7 +1,7 @@
 """The work of a run, counted before it starts: for the estimate, for progress, and for the time left.
 
 A unit of work is one countable event (BlockScored, BlockPruned, Evaluated); its weight is the number of tokens that
-pass through one decoder block for it. Selecting the smallest weights costs about as much as SELECTION_TOKENS tokens.
+pass through one decoder block for it. What a pruner does beside passes counts as tokens too, see ``Pruner``.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from neuroal.pruners import PRUNERS
 from neuroal.runs.spec import RunSpec
 from neuroal.schedules import ROW_LAMBDAS, block_lambdas
+from neuroal.topups import TOP_UPS
 
-SELECTION_TOKENS = 350
+# Singular values of the linears of a block, in tokens that pass through it (measured on SmolLM2).
+SPECTRUM_TOKENS = 2500
 
 # Tokens per batch of an evaluation, as neuroal.evaluation.perplexity batches them.
 EVALUATION_TOKENS = 1024
@@ -36,8 +39,11 @@ def plan(spec: RunSpec, shape: Shape) -> dict[str, dict[str, float]]:
     def add(stage: str, units: float, weight: float) -> None:
         stages[stage] = {"units": units, "weight": weight}
 
-    if spec.top_up == "neuroal":
-        weight = 2 * search_tokens + SELECTION_TOKENS
+    pruner, top_up = PRUNERS.get(spec.pruner), TOP_UPS.get(spec.top_up)
+    if top_up.rates:
+        add("rate", shape.blocks, search_tokens if top_up.needs_data else SPECTRUM_TOKENS)
+    if top_up.steps:
+        weight = (2 + pruner.gathering) * search_tokens + pruner.selecting
         if spec.step == "row":
             add("alignment", shape.blocks, weight)
         else:
@@ -46,8 +52,9 @@ def plan(spec: RunSpec, shape: Shape) -> dict[str, dict[str, float]]:
             add("row", shape.blocks * len(spec.lambdas or ROW_LAMBDAS), weight)
     for variant in variants(spec):
         if variant == "chosen" or (variant == "uniform" and spec.evaluations):  # the control is made to be measured
-            passes = 0 if spec.pruner == "magnitude" else 2 * prune_tokens
-            add(f"prune:{variant}", shape.blocks, passes + SELECTION_TOKENS)
+            looks = pruner.needs_data or (variant == "chosen" and top_up.refines)
+            passes = (2 + pruner.gathering) * prune_tokens if looks else 0
+            add(f"prune:{variant}", shape.blocks, passes + pruner.selecting)
     if spec.evaluations:
         per_batch = max(1, EVALUATION_TOKENS // spec.eval_length)
         head = max(1.0, shape.parameters / shape.prunable)  # the output head is part of each evaluation

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from neuroal.allocation import Allocation
-from neuroal.api import iter_allocate
+from neuroal.api import drain, iter_allocate
 from neuroal.calibration import calibration_tokens, digest, held_out_windows
 from neuroal.evaluation.perplexity import iter_perplexity
 from neuroal.models.loading import LanguageModel
+from neuroal.options import Options
 from neuroal.pruning import iter_prune
 from neuroal.runs.events import (
     CalibrationReady,
@@ -37,6 +38,7 @@ from neuroal.runs.events import (
 from neuroal.runs.plan import Shape, plan
 from neuroal.runs.pool import ModelPool
 from neuroal.runs.spec import RunSpec
+from neuroal.topups import TOP_UPS
 from neuroal.twin import sparse_twin
 
 Result = TypeVar("Result")
@@ -92,7 +94,7 @@ def run(
     yield from work.measure("dense", work.lm.model)
     yield from work.measure("chosen", twin)
     if spec.top_up != "uniform":
-        yield from work.control()
+        yield from work.control(allocation)
     outcome = Outcome(work.lm, twin, allocation)
     keep(outcome)
     yield RunFinished(time.perf_counter() - started, _peak_memory())
@@ -154,25 +156,31 @@ class _Work:
             yield StageStarted(
                 "search", "Searching lambda: pruning each block with every slope and comparing activations."
             )
+        elif TOP_UPS.get(spec.top_up).rates:
+            yield StageStarted("rate", "Rating every block of the dense model.")
+        return (yield from self._allocation(spec.top_up, spec.sparsity))
+
+    def _allocation(self, top_up: str, sparsity: float) -> Generator[Event, None, Allocation]:
+        """An allocation with all the options of the spec."""
+        spec = self.spec
         return (
             yield from iter_allocate(
                 self.lm.model,
                 self.tokens[: spec.samples],
                 pruner=spec.pruner,
-                top_up=spec.top_up,
+                top_up=top_up,
                 step=spec.step,
-                sparsity=spec.sparsity,
+                sparsity=sparsity,
                 mode=spec.mode,
-                lambdas=spec.lambdas,
-                gqa=spec.gqa,
                 known=self.known.scores,
+                **{name: getattr(spec, name) for name in Options.names()},
             )
         )
 
     def prune(self, allocation: Allocation, variant: str) -> Generator[Event, None, nn.Module]:
         """A sparse twin of the dense model, pruned."""
         spec = self.spec
-        yield StageStarted(f"prune:{variant}", f"Pruning to {spec.sparsity:.0%}: the {VARIANT_WORDS[variant]}.")
+        yield StageStarted(f"prune:{variant}", f"Pruning to {allocation.target:.0%}: the {VARIANT_WORDS[variant]}.")
         twin = sparse_twin(self.lm.model, (linear.path for linear in self.lm.stack.all_linears()))
         tokens = self.tokens[: spec.prune_samples or spec.samples]
         yield from iter_prune(twin, tokens, allocation, variant=variant)
@@ -199,18 +207,11 @@ class _Work:
             time.perf_counter() - started,
         )
 
-    def control(self) -> Generator[Event, None, None]:
-        """The uniform control: same pruner, same sparsity everywhere; measured, then let go."""
+    def control(self, chosen: Allocation) -> Generator[Event, None, None]:
+        """The uniform control: same pruner and options, same sparsity everywhere; measured, then let go."""
         if self.windows is None or "uniform" in self.known.measured:
             return
-        spec = self.spec
-        uniform = Allocation(
-            spec.pruner,
-            "uniform",
-            None,
-            spec.sparsity,
-            {linear.path: spec.sparsity for linear in self.lm.stack.all_linears()},
-        )
+        uniform = drain(self._allocation("uniform", chosen.target))  # its ratios are no news for the page
         twin = yield from self.prune(uniform, "uniform")
         yield from self.measure("uniform", twin)
 

@@ -12,12 +12,13 @@ import json
 import os
 import re
 import reprlib
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from neuroal.errors import UserError, did_you_mean
+from neuroal.patterns import Pattern
 from neuroal.pruners import PRUNERS
+from neuroal.runs.checks import check_field, checked_evaluations, checked_globs, checked_lambdas, checked_ratios
 from neuroal.topups import TOP_UPS
 
 # A host may offer another model first.
@@ -35,9 +36,6 @@ SOURCES = {
 GQA = {"fold": "k and v follow the mean of their query heads", "base": "q, k and v keep the block's ratio"}
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 EVALUATIONS = ("perplexity",)
-
-# Lambdas of an own grid; each costs a pass over the model.
-MOST_LAMBDAS = 100
 
 # The names of the calibration presets, and what each sets.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -71,6 +69,44 @@ class RunSpec:
     sparsity: float = _setting(
         0.6, "Sparsity ratio", "Share of the prunable weights set to zero.", minimum=0.1, maximum=0.9
     )
+    pattern: str | None = _setting(
+        None, "N:M pattern", "Keep N of every M weights, such as 2:4; it decides the sparsity. Empty for unstructured."
+    )
+    exclude: tuple[str, ...] = _setting(
+        (), "Keep dense", "Globs of linears or blocks, such as *.down_proj, 0 or model.layers.2?."
+    )
+    reconstruct: bool = _setting(
+        False,
+        "Refit the kept weights",
+        "After masking, kept weights are refitted to the outputs on the calibration text.",
+    )
+    block_sparsity: tuple[float, ...] | None = _setting(
+        None, "Your ratios", "One sparsity ratio per block, first to last: 0.5, 0.55, 0.6 ..."
+    )
+    owl_m: float = _setting(5.0, "OWL's M", "Outliers exceed M times the mean.", minimum=0.1, maximum=1000)
+    owl_lambda: float = _setting(0.08, "OWL's lambda", "Blocks differ by at most twice this.", minimum=0, maximum=0.5)
+    alpha_epsilon: float = _setting(
+        0.3,
+        "AlphaPruning's epsilon",
+        "Ratios lie within 1 - epsilon to 1 + epsilon of each other.",
+        minimum=0,
+        maximum=0.99,
+    )
+    dsnot_cycles: int = _setting(50, "DSnoT's cycles", "At most this many swaps a row.", minimum=1, maximum=10_000)
+    dsnot_threshold: float = _setting(
+        0.1, "DSnoT's threshold", "Rows with a smaller error are left alone.", minimum=0, maximum=1e6
+    )
+    renormalise: bool = _setting(
+        False, "Restore the mean", "Where ratios are clipped, shift the others so that the target is kept."
+    )
+    exact_budget: bool = _setting(
+        False, "Exact budget", "Counts add up to the target to the weight, instead of being rounded row by row."
+    )
+    exact_statistics: bool = _setting(
+        False,
+        "Exact statistics",
+        "Plain means in SparseGPT's norms and pooled variance in DSnoT, unlike the originals.",
+    )
     lambdas: tuple[float, ...] | None = _setting(None, "Lambdas", "Own grid; empty for the paper's.")
     gqa: str = _setting("fold", "Grouped-query rows", "How rows of shared key/value heads are driven.", choices=GQA)
     source: str = _setting("prose", "Calibration text", "What the norms are gathered on.", choices=SOURCES)
@@ -89,8 +125,10 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
-            _check(f, getattr(self, f.name))
+            check_field(f, getattr(self, f.name))
         self._normalise()
+        if self.top_up == "custom" and self.block_sparsity is None:
+            raise UserError("The custom top-up needs your ratios, one per block; give them, or pick another top-up.")
         if not self.model:
             raise UserError("No model is given; pick one from the menu or type a Hub id or a folder.")
         if self.source == "own" and not self.text.strip():
@@ -107,10 +145,17 @@ class RunSpec:
         values = {
             "model": self.model.strip(),
             "revision": (self.revision or "").strip() or None,
-            "lambdas": None if self.lambdas is None else _checked_lambdas(self.lambdas),
-            "evaluations": _checked_evaluations(self.evaluations),
+            "pattern": str(Pattern.parse(self.pattern)) if self.pattern else None,
+            "exclude": checked_globs(self.exclude),
+            "block_sparsity": checked_ratios(self.block_sparsity),
+            "lambdas": None if self.lambdas is None else checked_lambdas(self.lambdas),
+            "evaluations": checked_evaluations(self.evaluations, EVALUATIONS),
             "text": self.text if self.source == "own" else "",
         }
+        for name in _claimed() - set(TOP_UPS.get(self.top_up).settings):
+            values[name] = _DEFAULTS[name]  # nothing looks at it
+        if values["pattern"]:
+            values["sparsity"] = Pattern.parse(values["pattern"]).sparsity
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -157,54 +202,9 @@ class RunSpec:
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-def _check(f: dataclasses.Field[Any], value: Any) -> None:
-    """Type, then choices or range; one sentence each."""
-    label, meta = f.metadata["label"], f.metadata
-    if value is None and f.default is None:
-        return
-    if "choices" in meta:
-        if not isinstance(value, str) or value not in meta["choices"]:
-            raise UserError(f"{label} {reprlib.repr(value)} is not known.{did_you_mean(str(value), meta['choices'])}")
-    elif "minimum" in meta:
-        whole = isinstance(f.default, int) or f.default is None
-        good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-        if not good or not meta["minimum"] <= value <= meta["maximum"]:  # NaN is in no range
-            kind = "a whole number" if whole else "a number"
-            limits = f"{kind} from {meta['minimum']} to {meta['maximum']}"
-            raise UserError(f"{label} is {reprlib.repr(value)}; it must be {limits}.")
-    elif str(f.type).startswith("str"):
-        _check_text(label, value)
+_DEFAULTS = {f.name: f.default for f in dataclasses.fields(RunSpec)}
 
 
-def _check_text(label: str, value: Any) -> None:
-    """Text that can be encoded: a stray half of a surrogate pair would fail much later, in the tokenizer."""
-    if not isinstance(value, str):
-        raise UserError(f"{label} must be text, not {type(value).__name__}.")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise UserError(
-            f"{label} holds characters that are not valid Unicode; save it as UTF-8 and try again."
-        ) from error
-
-
-def _checked_lambdas(lambdas: Collection[float]) -> tuple[float, ...]:
-    """A non-empty grid of finite values in 0..1, as floats, each once."""
-    good = isinstance(lambdas, Collection) and 0 < len(lambdas) <= MOST_LAMBDAS
-    if not good or not all(_is_share(x) for x in lambdas):
-        raise UserError(f"Lambdas must be one to {MOST_LAMBDAS} numbers from 0 to 1, such as 0.02, 0.05, 0.1.")
-    return tuple(dict.fromkeys(float(x) for x in lambdas))
-
-
-def _is_share(x: Any) -> bool:
-    return isinstance(x, (int, float)) and not isinstance(x, bool) and 0 <= x <= 1
-
-
-def _checked_evaluations(evaluations: Sequence[str]) -> tuple[str, ...]:
-    """Known names, each once; none at all is allowed."""
-    if isinstance(evaluations, str) or not isinstance(evaluations, Sequence):
-        raise UserError(f"Evaluations must be a list of names; known: {', '.join(EVALUATIONS)}.")
-    for name in evaluations:
-        if name not in EVALUATIONS:
-            raise UserError(f"Evaluation {reprlib.repr(name)} is not known.{did_you_mean(str(name), EVALUATIONS)}")
-    return tuple(dict.fromkeys(evaluations))
+def _claimed() -> set[str]:
+    """Settings that belong to some top-up."""
+    return {name for top_up in TOP_UPS.entries for name in top_up.settings}

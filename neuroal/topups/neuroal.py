@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from neuroal.schedules import ROW_LAMBDAS, block_lambdas, block_schedule
+from neuroal.schedules import HIGHEST, LOWEST, ROW_LAMBDAS, block_lambdas, block_schedule
 from neuroal.topups.base import TOP_UPS, TopUp
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from neuroal.allocation import Allocation
     from neuroal.rows import Alignment
     from neuroal.runs.events import Event
@@ -22,7 +24,14 @@ class NeuroAL(TopUp):
 
     name = "neuroal"
     label = "NeuroAL: searched by neuron alignment"
+    summary = (
+        "**block**: rising linearly with depth, the slope lambda is searched; **row**: within each linear, rows whose "
+        "consumer lost most activation are kept densest; **both**: blocks, then rows around the blocks' ratios "
+        "([2411.07066](https://arxiv.org/abs/2411.07066))"
+    )
     steps = ("both", "block", "row")
+    settings = ("lambdas", "gqa")
+    rank = 10
 
     def allocate(self, problem: Problem) -> Generator[Event, None, Allocation]:
         """The search over lambda, one step after the other."""
@@ -33,90 +42,90 @@ class NeuroAL(TopUp):
             block = yield from _block_step(scorer)
         if problem.step != "block":
             row = yield from _row_step(scorer, block)
-        allocation = _allocation(problem, block, row)
-        yield from _closing(problem, allocation)
-        return allocation
+        return (yield from _closing(problem, block, row))
 
 
 def _block_step(scorer: Scorer) -> Generator[Event, None, Searched]:
     """Every block one ratio, rising with depth; the slope is searched."""
+    from neuroal.closing import clipping_notice
     from neuroal.search import search
 
     problem = scorer.problem
     lambdas = problem.options.lambdas or block_lambdas(problem.sparsity)
-    searched = yield from search(scorer, "block", lambdas, lambda lam: _spread(problem, _ratios(problem, lam)))
-    yield from _clipping_notice(problem, searched.lam)
+    searched = yield from search(scorer, "block", lambdas, lambda lam: problem.spread(_ratios(problem, lam)))
+    yield from clipping_notice(problem, *block_schedule(problem.sparsity, searched.lam, len(problem.stack)))
     return searched
 
 
 def _row_step(scorer: Scorer, block: Searched | None) -> Generator[Event, None, Searched]:
     """The rows of each linear around their block's ratio, driven by the alignment of the step before."""
-    from neuroal.rows import row_sparsity, undriven
+    from neuroal.rows import undriven
     from neuroal.runs.events import Notice
     from neuroal.search import alignment_pass, search
 
     problem = scorer.problem
+    if problem.pruner.moves_weights:
+        yield Notice(
+            f"Varying rows with {problem.pruner.name} is an extension: the original searches its blocks only. Each row "
+            "loses its own count, spread evenly over the column chunks."
+        )
     base = _ratios(problem, block.lam if block else 0.0)
     alignment: Alignment
     if block:
         alignment = block.alignment
     else:
-        alignment = yield from alignment_pass(scorer, _spread(problem, base))
-    gqa = problem.options.gqa
-    if names := undriven(problem.stack, alignment, gqa):
+        alignment = yield from alignment_pass(scorer, problem.spread(base))
+    if names := undriven(problem.stack, alignment, problem.options.gqa):
         yield Notice(
             f"The rows of {', '.join(names)} keep their block's ratio: what reads them has another width, "
             "so no alignment value belongs to each row."
         )
     lambdas = problem.options.lambdas or ROW_LAMBDAS
-    return (
-        yield from search(scorer, "row", lambdas, lambda lam: row_sparsity(problem.stack, alignment, base, lam, gqa))
-    )
+    return (yield from search(scorer, "row", lambdas, lambda lam: _rows(problem, alignment, base, lam)))
 
 
 def _ratios(problem: Problem, lam: float) -> list[float]:
-    return block_schedule(problem.sparsity, lam, len(problem.stack))[0]
+    from neuroal.closing import restored
+
+    return restored(problem, *block_schedule(problem.sparsity, lam, len(problem.stack)))
 
 
-def _spread(problem: Problem, ratios: list[float]) -> Sparsity:
-    """Every linear of a block gets the block's ratio."""
-    return {linear.path: ratios[b] for b, linears in enumerate(problem.stack.linears) for linear in linears}
+def _rows(problem: Problem, alignment: Alignment, base: list[float], lam: float) -> Sparsity:
+    """Row ratios of the linears that are pruned; with the mean restored where rows were clipped, if asked for."""
+    from neuroal.budget import renormalised
+    from neuroal.rows import row_sparsity
+
+    ratios = row_sparsity(problem.stack, alignment, base, lam, problem.options.gqa)
+    ratios = {linear.path: ratios[linear.path] for linear in problem.included}
+    if not problem.options.renormalise:
+        return ratios
+    block = {linear.path: b for b, linears in enumerate(problem.stack.linears) for linear in linears}
+    return {path: renormalised(rows, base[block[path]]) if _clipped(rows) else rows for path, rows in ratios.items()}
 
 
-def _allocation(problem: Problem, block: Searched | None, row: Searched | None) -> Allocation:
-    from neuroal.allocation import Allocation
-
-    return Allocation(
-        pruner=problem.pruner.name,
-        top_up=NeuroAL.name,
-        step=problem.step,
-        target=problem.sparsity,
-        sparsity=dict((row or block).sparsity),
-        block_lambda=block.lam if block else None,
-        row_lambda=row.lam if row else None,
-        block_scores=block.scores if block else None,
-        row_scores=row.scores if row else None,
-    )
+def _clipped(rows: np.ndarray) -> bool:
+    return bool(rows.min() <= LOWEST or rows.max() >= HIGHEST)
 
 
-def _clipping_notice(problem: Problem, lam: float) -> Generator[Event, None, None]:
-    """Says so when ratios of the winner were replaced, because the mean is then not restored."""
+def _closing(problem: Problem, block: Searched | None, row: Searched | None) -> Generator[Event, Any, Allocation]:
+    """The chosen ratios; and how many rows were clipped, because their mean is then not the block's."""
+    from neuroal.closing import closing
     from neuroal.runs.events import Notice
 
-    ratios, replaced = block_schedule(problem.sparsity, lam, len(problem.stack))
-    if replaced:
-        mean = sum(ratios) / len(ratios)
+    clipped = sum(int(((r <= LOWEST) | (r >= HIGHEST)).sum()) for r in row.sparsity.values()) if row else 0
+    if clipped and not problem.options.renormalise:
         yield Notice(
-            f"{replaced} block ratios fell outside 0 to 1 and were set to 0.01 or 0.99; "
-            f"the mean is now {mean:.1%} instead of {problem.sparsity:.1%}."
+            f"{clipped:,} row ratios were clipped to 0.01 or 0.99, so the mean of their linears moved a little. "
+            "The option 'Restore the mean' keeps it."
         )
-
-
-def _closing(problem: Problem, allocation: Allocation) -> Generator[Event, Any, None]:
-    """The chosen ratios, and the distribution of the rows where rows were varied."""
-    from neuroal.distribution import rows_allocated
-    from neuroal.runs.events import AllocationReady
-
-    yield AllocationReady(NeuroAL.name, allocation.per_block(problem.stack))
-    if allocation.row_lambda is not None:
-        yield rows_allocated(problem.stack, allocation.sparsity)
+    return (
+        yield from closing(
+            problem,
+            (row or block).sparsity,
+            step=problem.step,
+            block_lambda=block.lam if block else None,
+            row_lambda=row.lam if row else None,
+            block_scores=block.scores if block else None,
+            row_scores=row.scores if row else None,
+        )
+    )

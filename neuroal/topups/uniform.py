@@ -19,14 +19,13 @@ class Uniform(TopUp):
 
     name = "uniform"
     label = "Uniform: the same everywhere"
+    summary = "the same everywhere; the control of every run"
     needs_data = False
+    varies = False
+    rank = 20
 
     def allocate(self, problem: Problem) -> Generator[Event, None, Allocation]:
         """Needs no search and yields nothing but the result."""
-        from neuroal.allocation import Allocation
-        from neuroal.runs.events import AllocationReady
+        from neuroal.closing import closing
 
-        sparsity = {linear.path: problem.sparsity for linear in problem.stack.all_linears()}
-        allocation = Allocation(problem.pruner.name, self.name, None, problem.sparsity, sparsity)
-        yield AllocationReady(self.name, allocation.per_block(problem.stack))
-        return allocation
+        return (yield from closing(problem, problem.spread([problem.sparsity] * len(problem.stack))))

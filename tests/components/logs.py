@@ -178,6 +178,32 @@ def uniform_only(blocks: int = 4) -> list[Record]:
     return numbered(clock.log)
 
 
+def rated(blocks: int = 4, values: tuple[float, ...] = (4.5, 3.25, 3.5, 2.75)) -> list[Record]:
+    """A top-up without search: every block is rated, then gets the less sparsity the more outliers it has."""
+    clock = _Clock(3)
+    clock.add(started(top_up="owl"))
+    clock.add(model_ready(blocks))
+    clock.add(ev.RunPlanned({"rate": {"units": blocks, "weight": 2.0}, **_plan(blocks)}))
+    clock.add(ev.StageStarted("rate", "Rating every block of the dense model."))
+    for block, value in enumerate(values):
+        clock.add(ev.BlockRated("outliers", "weights beyond M times the mean, %", block, value))
+    clock.add(ev.AllocationReady("owl", (0.52, 0.62, 0.6, 0.66)))
+    _prune(clock, "chosen", (0.52, 0.62, 0.6, 0.66))
+    _evaluate(clock, "chosen", 90.0)
+    return numbered(clock.log)
+
+
+def own_ratios() -> list[Record]:
+    """A person's own ratio for each block: no target, no search."""
+    ratios = (0.5, 0.7)
+    clock = _Clock(4)
+    clock.add(started(top_up="custom", block_sparsity=ratios, exclude=("*.down_proj",)))
+    clock.add(model_ready(2))
+    clock.add(ev.AllocationReady("custom", ratios))
+    _prune(clock, "chosen", ratios)
+    return numbered(clock.log)
+
+
 def _resumed() -> list[Record]:
     """Interrupted in the fifth candidate and gone on with, which scores that candidate again."""
     whole = realistic(blocks=6)
@@ -206,6 +232,10 @@ def _table() -> dict[str, list[Record]]:
         "row only": row_only(),
         "alignment only": row_only()[:5],
         "uniform only": uniform_only(),
+        "rating": rated()[:6],
+        "rated": rated(),
+        "rated without a figure": rated(values=(4.5, math.nan, 3.5)),
+        "own ratios": own_ratios(),
         "collapsed": numbered([started(), measured("dense", 20.0), measured("chosen", float("inf"))]),
         "nothing drifts": numbered([ev.BlockScored("block", 0, 0.1, b, 0.0) for b in range(3)]),
         "from the future": numbered([started()]) + [{"n": 2, "t": 1.5, "kind": "FromTheFuture", "stage": "nowhere"}],

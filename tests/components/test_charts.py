@@ -11,7 +11,7 @@ from components.charts import DARK, LIGHT, NAMES, empty_state, figures, fold, fo
 from components.plotting import median, quantile
 from components.status import duration_text, fixed, lambda_text, variant_name
 from neuroal.runs import events as ev
-from tests.components.logs import TABLE, measured, model_ready, numbered, realistic, started
+from tests.components.logs import TABLE, measured, model_ready, numbered, rated, realistic, started
 
 GRID = (0.1, 0.2)
 BLOCK_PRUNED = ev.BlockPruned("chosen", 0, 0.5, 0.49, {})
@@ -241,9 +241,11 @@ def test_unknown_kinds_only_move_the_clock_and_notices_come_once() -> None:
     assert (state["last"], state["t"]) == (4, 9.5)
 
 
-def test_a_whole_run_draws_every_figure() -> None:
+def test_whole_runs_draw_every_figure_in_the_order_of_the_page() -> None:
     state = fold_all(realistic())
-    assert tuple(figures(state, palette=LIGHT)) == NAMES
+    drawn = {*figures(state, palette=LIGHT), *figures(fold_all(rated()), palette=LIGHT)}
+    assert drawn == set(NAMES)
+    assert [name for name in NAMES if name != "ratings"] == list(figures(state, palette=LIGHT))
     assert progress(state) == (1.0, None)
     json.dumps(figures(state, palette=DARK), allow_nan=False)
 

@@ -11,13 +11,14 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from components.charts import DARK, LIGHT, figures, fold_all, progress, sentence
-from components.live import ASSETS
+from components.live import ASSETS, settings
 from components.status import duration_text, fixed, lambda_text
 from components.stream import finite
-from tests.components.logs import TABLE, Record
+from neuroal.runs.examples import load_examples
+from tests.components.logs import TABLE, Record, numbered, realistic, started
 
-TWINS = ("fold.js", "status.js", "figures.js")
-ALONE = ("replay.js",)
+TWINS = ("fold.js", "status.js", "plotting.js", "heatmaps.js", "figures.js")
+ALONE = ("facts.js", "replay.js")
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,53 @@ def test_a_replay_takes_twenty_seconds_with_long_gaps_cut(page: Page) -> None:
     times = in_browser(page, "records => NeuroAL.replaySchedule(records)", records)
     assert times == pytest.approx([20_000 * t / 14 for t in (0, 1, 2, 3, 13, 14)])
     assert in_browser(page, "records => NeuroAL.replaySchedule(records)", [{"t": 5}, {"t": 5}]) == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "facts"),
+    [
+        ({}, ["Wanda + NeuroAL, 60 % sparsity"]),
+        ({"step": "row", "seed": 4}, ["Wanda + NeuroAL, 60 % sparsity", "NeuroAL step: Rows only", "Seed: 4"]),
+        (
+            {"pruner": "magnitude", "top_up": "owl", "pattern": "3:8", "owl_m": 7.0, "reconstruct": True},
+            ["Magnitude + OWL, 62.5 % sparsity", "N:M pattern: 3:8", "Refit the kept weights", "OWL's M: 7"],
+        ),
+        (
+            {"top_up": "custom", "block_sparsity": tuple(i / 10 for i in range(8)), "exclude": ("*.down_proj", "0")},
+            [
+                "Wanda + Custom",
+                "Keep dense: *.down_proj, 0",
+                "Your ratios: 0, 0.1, 0.2, 0.3, 0.4, 0.5, … (8 in all)",
+            ],
+        ),
+    ],
+)
+def test_the_card_tells_what_was_changed_and_nothing_else(page: Page, spec: dict[str, Any], facts: list[str]) -> None:
+    records = _on_the_wire(numbered([started(**spec)]))
+    assert _facts(page, records)[1:] == facts
+
+
+def test_the_card_of_a_whole_run_is_short(page: Page) -> None:
+    assert _facts(page, _on_the_wire(realistic(blocks=6))) == [
+        "SmolLM2-135M-Instruct",
+        "6 blocks, 135 M parameters",
+        "float32 on cpu",
+        "Wanda + NeuroAL, 60 % sparsity",
+        "8 × 256 tokens of prose",
+    ]
+
+
+@pytest.mark.parametrize("example", load_examples().values(), ids=lambda example: example.id)
+def test_a_recorded_run_replays_though_settings_were_added_since(page: Page, example: Any) -> None:
+    records = _on_the_wire(example.records)
+    assert in_browser(page, "records => NeuroAL.foldAll(records)", records) == fold_all(records)
+    assert not any("undefined" in fact for fact in _facts(page, records))
+    assert {"heatmap", "scores", "sparsity", "damage"} <= set(figures(fold_all(records), palette=LIGHT))
+
+
+def _facts(page: Page, records: list[Record]) -> list[str]:
+    script = "(records, settings) => NeuroAL.factsOf(NeuroAL.foldAll(records), settings)"
+    return in_browser(page, script, records, settings())
 
 
 def _on_the_wire(records: list[Record]) -> list[Record]:

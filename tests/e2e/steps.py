@@ -33,6 +33,12 @@ def choose(page: Page, **settings: str) -> None:
         page.keyboard.press("Tab")
 
 
+def pick(page: Page, label: str, option: str) -> None:
+    """Picks the option of a menu that begins so."""
+    page.get_by_label(label, exact=True).first.click()
+    page.get_by_role("option", name=re.compile(rf"^{option}")).first.click()
+
+
 def field(page: Page, label: str) -> Locator:
     """The control of a setting; what explains a setting is part of its accessible name."""
     return page.get_by_label(re.compile(rf"^\s*{label}\b")).first

@@ -15,7 +15,7 @@ from components.charts import DARK, figures, fold_all
 from components.live import LiveRun
 from components.stream import add_event_route
 from neuroal.runs import events as ev
-from tests.components.logs import Record, numbered, realistic, started
+from tests.components.logs import Record, numbered, rated, realistic, started
 
 CAPTION = "You are looking at: <img src=x onerror=alert(1)> ${document.title}"
 
@@ -157,6 +157,21 @@ def test_figures_follow_the_events_and_agree_with_python(page: Page, app: App, l
     expect(page.locator(".na-live [role=status]")).to_contain_text("Finished in")
     expect(page.locator(".na-card-damage table")).to_contain_text("NeuroAL")
     expect(page.locator(".na-notices")).to_contain_text("keep the block's ratio")
+
+
+def test_ratings_fill_in_while_blocks_are_rated(page: Page, app: App) -> None:
+    log = rated()
+    app.source.logs["rated"] = log[:6]
+    look_at(page, app, "run=rated")
+    assert traces(page, "ratings") == expected(log[:6], "ratings")
+    expect(page.locator(".na-card-ratings h3")).to_have_text("Weights beyond M times the mean, %")
+    app.source.logs["rated"].append(log[6])
+    expect(page.locator(".na-sentence")).to_contain_text("3 of 4 blocks")
+    page.wait_for_function(f"({TRACES})('ratings')[0].y.length === 3")
+    assert traces(page, "ratings") == expected(log[:7], "ratings")
+    app.source.end("rated", log[7:])
+    expect(page.locator(".na-card-ratings table")).to_contain_text("2.750")  # the text alternative comes at the end
+    assert page.locator(".na-card-heatmap").is_hidden()
 
 
 def test_zoom_and_the_step_looked_at_survive_updates(page: Page, app: App, log: list[Record]) -> None:

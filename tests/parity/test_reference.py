@@ -1,7 +1,7 @@
 """The figures of the original implementation, reproduced: lambdas, scores, counts, masks and losses.
 
 The data was produced by running the original research code on tiny random models of four families; data/*.json.gz hold
-its figures (see build.py). Selected here: magnitude and Wanda with uniform and NeuroAL (block, row, both).
+its figures (see build.py). Every run that the original could complete is done again here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,20 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 import neuroal
+from neuroal.runs.events import BlockRated, Event, Notice
+from neuroal.topups.alphapruning import exponent
 
 DATA = Path(__file__).parent / "data"
 FAMILIES = ("llama", "mistral", "opt", "phi")
-METHODS, ALLOCATIONS = ("magnitude", "wanda"), ("uniform", "neuroal")
+TOP_UPS = {"uniform": "uniform", "owl": "owl", "alpha": "alphapruning", "DSnoT": "dsnot", "neuroal": "neuroal"}
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def family(request: pytest.FixtureRequest) -> dict[str, Any]:
     """One family's figures and its dense model, in eager attention as the original ran it."""
     figures = json.loads(gzip.decompress((DATA / f"{request.param}.json.gz").read_bytes()))
-    figures["runs"] = [
-        run
-        for run in figures["runs"]
-        if run["method"] in METHODS and run["allocation"] in ALLOCATIONS and not run["error"]
-    ]
+    figures["failed"] = [run for run in figures["runs"] if run["error"]]
+    figures["runs"] = [run for run in figures["runs"] if not run["error"]]
     figures["folder"] = DATA / request.param
     return figures
 
@@ -50,18 +49,32 @@ def results(family: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _redo(run: dict[str, Any], folder: Path, tokens: torch.Tensor, held_out: torch.Tensor) -> dict[str, Any]:
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-    allocation = neuroal.allocate(
-        model,
-        tokens,
-        pruner=run["method"],
-        top_up=run["allocation"],
-        step=run["step"] or "both",
-        sparsity=run["sparsity"],
-        mode="exact",
-        gqa="base",
+    events, allocation = _kept(
+        neuroal.iter_allocate(
+            model,
+            tokens,
+            pruner=run["method"],
+            top_up=TOP_UPS[run["allocation"]],
+            step=run["step"] or "both",
+            sparsity=run["sparsity"],
+            mode="exact",
+            gqa="base",
+            dsnot_cycles=int(run["id"].partition("-cycles")[2] or 50),
+        )
     )
-    neuroal.prune(model, tokens, allocation)
-    return {"run": run, "allocation": allocation, "model": model, "loss": math.log(neuroal.perplexity(model, held_out))}
+    pruned, _ = _kept(neuroal.iter_prune(model, tokens, allocation))
+    loss = math.log(neuroal.perplexity(model, held_out))
+    return {"run": run, "events": events + pruned, "allocation": allocation, "model": model, "loss": loss}
+
+
+def _kept(generator: Generator[Event, None, Any]) -> tuple[list[Event], Any]:
+    """The events of a generator, and its result."""
+    events: list[Event] = []
+    while True:
+        try:
+            events.append(next(generator))
+        except StopIteration as end:
+            return events, end.value
 
 
 def _zero_masks(result: dict[str, Any]) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
@@ -73,22 +86,68 @@ def _zero_masks(result: dict[str, Any]) -> Iterator[tuple[np.ndarray, dict[str, 
 
 def test_every_kind_of_run_is_covered(family: dict[str, Any]) -> None:
     kinds = {(run["method"], run["allocation"], run["step"]) for run in family["runs"]}
-    steps = {None, "block", "row", "both"}
-    assert kinds == {(m, "uniform" if s is None else "neuroal", s) for m in METHODS for s in steps}
+    expected = {(m, "uniform", None) for m in ("magnitude", "wanda", "multiflow", "sparsegpt")}
+    expected |= {(m, "neuroal", s) for m in ("magnitude", "wanda", "multiflow") for s in ("block", "row", "both")}
+    expected |= {(m, "owl", None) for m in ("magnitude", "wanda", "sparsegpt")}
+    expected |= {("wanda", "alpha", None), ("wanda", "DSnoT", None), ("sparsegpt", "neuroal", "block")}
+    assert kinds == expected
 
 
-def test_scores_agree(results: list[dict[str, Any]]) -> None:
-    """Within 1e-5 relative for 99 % of the candidates and 1e-3 for all."""
+@pytest.mark.parametrize(("method", "most", "usual"), [("others", 1e-3, 1e-5), ("sparsegpt", 1e-2, 1e-2)])
+def test_scores_agree(results: list[dict[str, Any]], method: str, most: float, usual: float) -> None:
+    """Within 1e-5 relative for 99 % of the candidates and 1e-3 for all; SparseGPT's within 1e-2, because one weight at
+    its threshold moves all that come after."""
     errors = [
         abs(ours - theirs) / theirs
         for result in results
+        if (result["run"]["method"] == "sparsegpt") == (method == "sparsegpt")
         for step, found in result["run"]["search"].items()
         if step in ("block", "row")
         for ours, theirs in zip(getattr(result["allocation"], f"{step}_scores").values(), found["scores"], strict=True)
     ]
-    assert len(errors) > 200
-    assert max(errors) <= 1e-3
-    assert sum(e <= 1e-5 for e in errors) >= 0.99 * len(errors)
+    assert len(errors) > (30 if method == "sparsegpt" else 300)
+    assert max(errors) <= most
+    assert sum(e <= usual for e in errors) >= 0.99 * len(errors)
+
+
+def test_outliers_are_equal(results: list[dict[str, Any]]) -> None:
+    for result in results:
+        if result["run"]["allocation"] == "owl":
+            ours = [e.value for e in result["events"] if isinstance(e, BlockRated)]
+            assert ours == pytest.approx(list(result["run"]["owl_outlier_pct"].values()), rel=1e-9), result["run"]["id"]
+
+
+def test_power_law_exponents_agree(family: dict[str, Any]) -> None:
+    """Within 1e-3: singular values differ in the last bits between machines, and a histogram's peak may jump."""
+    dense = AutoModelForCausalLM.from_pretrained(family["folder"], dtype=torch.float32)
+    run = next(run for run in family["runs"] if run["allocation"] == "alpha")
+    assert len(run["alpha_metric"]) == len(run["linears"])
+    for name, alpha in run["alpha_metric"].items():
+        assert exponent(dense.get_submodule(name).weight.detach()) == pytest.approx(alpha, abs=1e-3), name
+
+
+def test_requested_ratios_are_equal(results: list[dict[str, Any]]) -> None:
+    for result in results:
+        for name, ratio in (result["run"].get("requested") or {}).items():
+            assert result["allocation"].sparsity[name] == pytest.approx(ratio, abs=1e-6), result["run"]["id"]
+
+
+def test_swaps_beyond_what_a_row_keeps_stay_within_bounds(family: dict[str, Any]) -> None:
+    """The original walks off its lists here (an index error); ours stops at what the row keeps, and says so."""
+    tokens, held_out = (torch.tensor(family["tokens"][k]) for k in ("calib", "eval"))
+    assert {run["allocation"] for run in family["failed"]} == {"DSnoT"}
+    for run in family["failed"]:
+        result = _redo(run, family["folder"], tokens, held_out)
+        said = [e.message for e in result["events"] if isinstance(e, Notice)]
+        assert any("of 50 swaps" in message for message in said)
+        assert math.isfinite(result["loss"])
+        uniform = next(r for r in family["runs"] if r["id"] == f"wanda-uniform-{run['sparsity']}")
+        total = sum(int((m == 0).sum()) for m in _weights(result["model"], uniform["linears"]))
+        assert total == pytest.approx(sum(f["zeros"] for f in uniform["linears"].values()), rel=0.02)
+
+
+def _weights(model: nn.Module, names: Iterable[str]) -> Iterator[torch.Tensor]:
+    return (model.get_submodule(name).weight for name in names)
 
 
 def test_grids_and_chosen_lambdas_are_equal(results: list[dict[str, Any]]) -> None:

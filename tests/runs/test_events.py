@@ -33,6 +33,7 @@ SAMPLES: list[Event] = [
     ev.BlockScored("block", 1, 0.2, 0, 1 / 3),
     ev.CandidateFinished("block", 1, 0.2, 2 / 3, 0.1),
     ev.LambdaChosen("block", 0, 0.1, 0.5, (0.2,)),
+    ev.BlockRated("outliers", "weights beyond M times the mean, %", 1, 2.5),
     ev.AllocationReady("neuroal", (0.5, 0.7)),
     ev.RowsAllocated((0.0, 0.5, 1.0), ((1, 2), (3, 4)), {"q": (0.1, 0.2, 0.3)}),
     ev.BlockPruned("chosen", 0, 0.5, 0.49, {"q": 0.49}),

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from neuroal.runs import pool as pools
-from neuroal.runs.events import BlockPruned, BlockScored, Evaluated, Event, RunPlanned
+from neuroal.runs.estimate import STAGES
+from neuroal.runs.events import BlockPruned, BlockRated, BlockScored, Evaluated, Event, RunPlanned
 from neuroal.runs.plan import Shape, plan, seconds
 from neuroal.runs.run import run
 from neuroal.runs.spec import RunSpec
+from neuroal.topups import TOP_UPS
 from tests.runs.helpers import SMALL
 
 SHAPE = Shape(blocks=4, prunable=1000, parameters=1500)
@@ -86,6 +88,33 @@ def test_held_out_windows_go_in_batches_of_1024_tokens(windows: int, length: int
     assert stage == {"units": units, "weight": tokens * 4 * 1.5}
 
 
+@pytest.mark.parametrize(("top_up", "weight"), [("owl", 2 * 32), ("alphapruning", 2500)])
+def test_a_top_up_that_rates_passes_once_through_every_block(top_up: str, weight: int) -> None:
+    """OWL with the tokens of the search; AlphaPruning takes as long over its spectra as 2500 tokens would."""
+    stages = planned(top_up=top_up)
+    assert stages["rate"] == {"units": 4, "weight": weight}
+    assert set(stages) == {"rate", *planned(top_up="custom", block_sparsity=(0.5,))}
+
+
+def test_sparsegpt_gathers_its_hessian_in_half_as_much_again() -> None:
+    """Three passes' worth of 64 tokens for two, and 4500 to select."""
+    stages = planned(pruner="sparsegpt", step="block")
+    assert stages["block"]["weight"] == stages["prune:chosen"]["weight"] == 3 * 64 + 4500
+
+
+def test_refining_looks_at_data_that_the_control_does_not_need() -> None:
+    stages = planned(pruner="magnitude", top_up="dsnot")
+    assert (stages["prune:chosen"]["weight"], stages["prune:uniform"]["weight"]) == (SEARCH, 350)
+
+
+@pytest.mark.parametrize("top_up", TOP_UPS.labels)
+@pytest.mark.parametrize("step", ["block", "row", "both"])
+def test_the_estimate_knows_every_stage(top_up: str, step: str) -> None:
+    own = {"block_sparsity": (0.5, 0.6)} if top_up == "custom" else {}
+    for stage in planned(top_up=top_up, step=step, **own):
+        assert stage.partition(":")[0] in STAGES
+
+
 def test_without_evaluations_there_is_no_control() -> None:
     assert set(planned(evaluations=())) == {"block", "row", "prune:chosen"}
 
@@ -105,6 +134,8 @@ def counted(events: list[Event]) -> dict[str, int]:
     for event in events:
         if isinstance(event, BlockScored):
             found[event.step] += 1
+        elif isinstance(event, BlockRated):
+            found["rate"] += 1
         elif isinstance(event, BlockPruned):
             found[f"prune:{event.variant}"] += 1
         elif isinstance(event, Evaluated):
@@ -126,6 +157,13 @@ def counted(events: list[Event]) -> dict[str, int]:
         {"step": "row", "prune_samples": 3, "eval_windows": 3, "eval_length": 512},
         {"top_up": "uniform", "evaluations": ()},
         {"step": "both", "lambdas": (0.1, 0.1, 0.2)},
+        {"top_up": "owl"},
+        {"top_up": "alphapruning", "evaluations": ()},
+        {"top_up": "dsnot", "pruner": "magnitude"},
+        {"top_up": "custom", "block_sparsity": (0.2, 0.3, 0.4)},
+        {"step": "both", "pruner": "sparsegpt"},
+        {"step": "block", "pattern": "1:4", "lambdas": None},
+        {"step": "block", "pattern": "1:16"},
     ],
     ids=str,
 )

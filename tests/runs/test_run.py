@@ -18,6 +18,7 @@ from neuroal.runs import run as run_module
 from neuroal.runs.events import (
     AllocationReady,
     BlockPruned,
+    BlockRated,
     BlockScored,
     CandidateFinished,
     CandidateStarted,
@@ -92,6 +93,11 @@ ALIGNED = ["CandidateStarted", "BlockScored", "CandidateFinished"]
         ({"step": "block"}, [*PREPARED, "StageStarted", *SEARCHED, "AllocationReady", *REST]),
         ({"step": "row"}, [*PREPARED, "StageStarted", *ALIGNED, *SEARCHED, "AllocationReady", "RowsAllocated", *REST]),
         ({"step": "both"}, [*PREPARED, "StageStarted", *SEARCHED * 2, "AllocationReady", "RowsAllocated", *REST]),
+        ({"top_up": "owl"}, [*PREPARED, "StageStarted", "BlockRated", "AllocationReady", *REST]),
+        ({"top_up": "alphapruning"}, [*PREPARED, "StageStarted", "BlockRated", "AllocationReady", *REST]),
+        ({"top_up": "custom", "block_sparsity": (0.5, 0.6, 0.7)}, [*PREPARED, "AllocationReady", *REST]),
+        ({"top_up": "custom", "block_sparsity": (0.2, 0.3, 0.4)}, [*PREPARED, "Notice", "AllocationReady", *REST]),
+        ({"top_up": "dsnot", "dsnot_cycles": 3}, [*PREPARED, "AllocationReady", *REST]),
         ({"top_up": "uniform"}, [*PREPARED, "AllocationReady", *PRUNED, *MEASURED * 2, "RunFinished"]),
         ({"top_up": "uniform", "evaluations": ()}, [*PREPARED, "AllocationReady", *PRUNED, "RunFinished"]),
         ({"step": "block", "evaluations": ()}, [*PREPARED, "StageStarted", *SEARCHED, "AllocationReady", *PRUNED,
@@ -125,6 +131,54 @@ def test_the_control_is_what_a_uniform_run_would_be(loads: list[str]) -> None:
     control = next(m for m in Done(spec_of()).of(Measured) if m.variant == "uniform")
     uniform = next(m for m in Done(spec_of(top_up="uniform")).of(Measured) if m.variant == "chosen")
     assert (control.value, control.stderr, control.tokens) == (uniform.value, uniform.stderr, uniform.tokens)
+
+
+@pytest.mark.parametrize(("top_up", "measure"), [("owl", "outliers"), ("alphapruning", "alpha")])
+def test_every_block_is_rated_in_its_own_stage(loads: list[str], top_up: str, measure: str) -> None:
+    done = Done(spec_of(top_up=top_up, evaluations=()))
+    assert [(r.measure, r.block) for r in done.of(BlockRated)] == [(measure, b) for b in range(3)]
+    before = done.events[: done.events.index(done.of(BlockRated)[0])]
+    assert [e.stage for e in before if isinstance(e, StageStarted)][-1] == "rate"
+
+
+def test_the_control_of_own_ratios_has_their_mean(loads: list[str]) -> None:
+    done = Done(spec_of(top_up="custom", block_sparsity=(0.25, 0.5, 0.75), sparsity=0.9))
+    control = [p for p in done.of(BlockPruned) if p.variant == "uniform"]
+    assert [p.requested for p in control] == pytest.approx([0.5] * 3)
+    assert [p.overall for p in done.of(PruningFinished)] == pytest.approx([0.5, 0.5])
+
+
+def test_own_ratios_and_a_pattern_have_a_control_of_their_mean(loads: list[str]) -> None:
+    """1, 1 and 2 of every four: a third, where the pattern alone would prune half."""
+    done = Done(spec_of(top_up="custom", block_sparsity=(0.25, 0.25, 0.5), pattern="2:4"))
+    assert [p.overall for p in done.of(PruningFinished)] == pytest.approx([1 / 3, 1 / 3])
+
+
+def test_the_control_has_all_the_options_of_the_run(loads: list[str]) -> None:
+    """Excluded linears stay dense in both, and both keep the budget to the weight."""
+    done = Done(spec_of(step="block", sparsity=0.613, exclude=("*.v_proj",), exact_budget=True))
+    chosen, control = done.of(PruningFinished)
+    assert chosen.overall == control.overall
+    pruned = done.of(BlockPruned)
+    assert len(pruned) == 6 and all(p.linears["self_attn.v_proj"] == 0 for p in pruned)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"gqa": "base", "renormalise": True, "exclude": ("0",), "exact_budget": True},
+        {"top_up": "owl", "owl_m": 3.0, "owl_lambda": 0.1, "exact_statistics": True},
+        {"top_up": "alphapruning", "alpha_epsilon": 0.2},
+        {"top_up": "dsnot", "dsnot_cycles": 2, "dsnot_threshold": 0.5},
+        {"top_up": "custom", "block_sparsity": (0.5, 0.6, 0.7)},
+        {"step": "block", "pattern": "2:4"},
+    ],
+    ids=str,
+)
+def test_every_option_of_a_spec_reaches_the_allocation(loads: list[str], settings: dict[str, Any]) -> None:
+    options = Done(spec_of(evaluations=(), **settings)).outcome.allocation.options
+    wanted = {name: value for name, value in settings.items() if name in options}
+    assert len(wanted) >= 1 and {name: options[name] for name in wanted} == wanted
 
 
 def test_the_smallest_score_is_chosen_and_scores_are_sums_over_blocks(loads: list[str]) -> None:

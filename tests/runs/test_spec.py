@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from typing import Any
 
@@ -12,13 +13,17 @@ from hypothesis import strategies as st
 
 from neuroal.errors import UserError
 from neuroal.runs.spec import DTYPES, GQA, MODES, PRESETS, SOURCES, STEPS, RunSpec
+from neuroal.topups import TOP_UPS
 
 NAMES = [f.name for f in dataclasses.fields(RunSpec)]
 OWN = "The quick brown fox jumps over the lazy dog, and then it rests. "
 
 EXPLICIT: dict[str, Any] = {
     "model": "SmolLM2-135M-Instruct", "revision": None, "pruner": "wanda", "top_up": "neuroal", "step": "both",
-    "mode": "exact", "sparsity": 0.6, "lambdas": (0.02, 0.1), "gqa": "fold", "source": "prose", "text": "",
+    "mode": "exact", "sparsity": 0.6, "pattern": None, "exclude": (), "reconstruct": False, "block_sparsity": None,
+    "owl_m": 5.0, "owl_lambda": 0.08, "alpha_epsilon": 0.3, "dsnot_cycles": 50, "dsnot_threshold": 0.1,
+    "renormalise": False, "exact_budget": False, "exact_statistics": False, "lambdas": (0.02, 0.1), "gqa": "fold",
+    "source": "prose", "text": "",
     "samples": 8, "length": 256, "prune_samples": None, "seed": 0, "dtype": "auto", "evaluations": ("perplexity",),
     "eval_source": "prose", "eval_windows": 16, "eval_length": 512,
 }  # fmt: skip
@@ -27,7 +32,27 @@ OTHER: dict[str, Any] = {
     "model": "tiny", "revision": "main", "pruner": "magnitude", "top_up": "uniform", "step": "row", "sparsity": 0.5,
     "lambdas": (0.1, 0.02), "gqa": "base", "source": "c4", "samples": 9, "length": 255, "prune_samples": 8, "seed": 1,
     "dtype": "float32", "evaluations": (), "eval_source": "c4", "eval_windows": 17, "eval_length": 511,
+    "pattern": "2:4", "exclude": ("*.down_proj",), "reconstruct": True, "renormalise": True, "exact_budget": True,
+    "exact_statistics": True,
 }  # fmt: skip
+
+# Settings that one top-up looks at, and another value than the default.
+OF_A_TOP_UP: dict[str, tuple[str, Any]] = {
+    "lambdas": ("neuroal", (0.1, 0.02)),
+    "gqa": ("neuroal", "base"),
+    "owl_m": ("owl", 4.0),
+    "owl_lambda": ("owl", 0.1),
+    "alpha_epsilon": ("alphapruning", 0.2),
+    "dsnot_cycles": ("dsnot", 49),
+    "dsnot_threshold": ("dsnot", 0.2),
+    "block_sparsity": ("custom", (0.5, 0.7)),
+}
+
+# What was a setting before the top-ups had options of their own: stored runs hold no others.
+FIRST = (
+    "model", "revision", "pruner", "top_up", "step", "mode", "sparsity", "lambdas", "gqa", "source", "text", "samples",
+    "length", "prune_samples", "seed", "dtype", "evaluations", "eval_source", "eval_windows", "eval_length",
+)  # fmt: skip
 
 
 def refusal(**values: Any) -> str:
@@ -63,8 +88,11 @@ def test_every_setting_knows_how_to_ask_for_itself() -> None:
 def test_the_key_is_the_same_today_as_it_was() -> None:
     """Answers are found again by this key; it may only change together with what a setting means.
 
-    The first 32 digits of the SHA-256 of the sorted, compact JSON of the values above.
+    The first 32 digits of the SHA-256 of the sorted, compact JSON of the values above, without those that were added
+    later and are at their defaults: an answer from before is still the answer.
     """
+    first = json.dumps({name: EXPLICIT[name] for name in FIRST}, sort_keys=True, separators=(",", ":"))
+    assert hashlib.sha256(first.encode()).hexdigest()[:32] == "cd0c1ba5ba685a24b6175340b2fc80ec"
     assert RunSpec(**EXPLICIT).key() == "cd0c1ba5ba685a24b6175340b2fc80ec"
 
 
@@ -89,7 +117,66 @@ def test_the_key_changes_with_the_own_text() -> None:
 
 def test_every_setting_is_part_of_the_key() -> None:
     """``mode`` has a single value so far, and ``text`` is covered above."""
-    assert set(OTHER) | {"mode", "text"} == set(NAMES)
+    assert set(OTHER) | set(OF_A_TOP_UP) | {"mode", "text"} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", OF_A_TOP_UP)
+def test_settings_of_a_top_up_belong_to_its_question_only(name: str) -> None:
+    """Nothing looks at them with another one, so it is the same question and has the same key."""
+    top_up, value = OF_A_TOP_UP[name]
+    needed = {"block_sparsity": (0.5, 0.6)} if top_up == "custom" else {}
+    asked = RunSpec(**{"top_up": top_up, **needed, name: value})
+    assert getattr(asked, name) == value and asked.key() != RunSpec(top_up=top_up, **needed).key()
+    for other in TOP_UPS.labels:
+        if other not in (top_up, "custom"):
+            assert RunSpec(top_up=other, **{name: value}) == RunSpec(top_up=other)
+            assert RunSpec(top_up=other, **{name: value}).key() == RunSpec(top_up=other).key()
+
+
+def test_every_setting_that_a_top_up_claims_is_tried() -> None:
+    claimed = {name: top_up.name for top_up in TOP_UPS.entries for name in top_up.settings}
+    assert claimed == {name: top_up for name, (top_up, _) in OF_A_TOP_UP.items()}
+
+
+@pytest.mark.parametrize(("name", "top_up"), [("owl_m", "owl"), ("dsnot_threshold", "dsnot"), ("owl_lambda", "owl")])
+def test_a_whole_number_is_the_same_number(name: str, top_up: str) -> None:
+    whole = RunSpec(top_up=top_up, **{name: 0 if name == "owl_lambda" else 3})
+    assert whole.key() == RunSpec(top_up=top_up, **{name: float(getattr(whole, name))}).key()
+
+
+# --- patterns, exclusions and own ratios ----------------------------------------------------------------------------
+
+
+def test_a_pattern_decides_the_sparsity() -> None:
+    spec = RunSpec(pattern=" 1 : 4 ", sparsity=0.6, step="block")
+    assert (spec.pattern, spec.sparsity) == ("1:4", 0.75)
+    assert spec.key() == RunSpec(pattern="1:4", sparsity=0.5, step="block").key()
+    assert RunSpec(pattern="").pattern is None and RunSpec(pattern="").sparsity == 0.6
+
+
+@pytest.mark.parametrize("pattern", ["2:4", "1:16", "15:16", "1:128"])
+def test_whatever_pattern_is_allowed_survives_json_and_a_change(pattern: str) -> None:
+    """A run is read back from the store, and its windows are counted, long after it was asked for."""
+    spec = RunSpec(pattern=pattern, step="block")
+    assert RunSpec.from_json(spec.to_json()) == spec
+    assert dataclasses.replace(spec, eval_windows=3).pattern == pattern
+
+
+def test_one_exclusion_may_be_a_text() -> None:
+    assert RunSpec(exclude="*.down_proj").exclude == ("*.down_proj",)
+    assert RunSpec(exclude=[" 0", "", "0 ", "mlp"]).exclude == ("0", "mlp")
+    assert RunSpec(exclude="").exclude == ()
+
+
+def test_the_custom_top_up_needs_ratios_that_prune_something() -> None:
+    assert "needs your ratios" in refusal(top_up="custom")
+    assert RunSpec(top_up="custom", block_sparsity=[0, 0.5]).block_sparsity == (0.0, 0.5)
+    assert "from 0 to below 1" in refusal(top_up="custom", block_sparsity=(0.0, 0.0))
+
+
+def test_settings_from_before_there_were_options_still_load() -> None:
+    stored = json.dumps({name: EXPLICIT[name] for name in FIRST})
+    assert RunSpec.from_json(stored) == RunSpec(**EXPLICIT)
 
 
 # --- own text -------------------------------------------------------------------------------------------------------
@@ -125,6 +212,8 @@ SPECS = [
     RunSpec(**{**EXPLICIT, **OTHER}),
     RunSpec(source="own", text="Grüße, 世界 \U0001f600 \x00"),
     RunSpec(evaluations=(), lambdas=(1 / 3,)),
+    RunSpec(top_up="custom", block_sparsity=[1 / 3, 0], exclude="0"),
+    RunSpec(top_up="owl", owl_m=7.5, pattern="4:8", exact_statistics=True),
 ]
 
 
@@ -167,13 +256,19 @@ RANGES = [
     ("seed", 0, 2**31 - 1, (-1, 2**31)),
     ("eval_windows", 1, 4096, (0, 4097)),
     ("eval_length", 16, 8192, (15, 8193)),
+    ("owl_m", 0.1, 1000, (0, 1001)),
+    ("owl_lambda", 0, 0.5, (-0.01, 0.51)),
+    ("alpha_epsilon", 0, 0.99, (-0.01, 1.0)),
+    ("dsnot_cycles", 1, 10_000, (0, 10_001, 1.5)),
+    ("dsnot_threshold", 0, 1e6, (-1, 1e7)),
 ]
 
 
 @pytest.mark.parametrize(("name", "low", "high", "wrong"), RANGES)
 def test_numbers_are_held_to_their_range(name: str, low: float, high: float, wrong: tuple[float, ...]) -> None:
-    assert getattr(RunSpec(**{name: low}), name) == low
-    assert getattr(RunSpec(**{name: high}), name) == high
+    top_up = OF_A_TOP_UP.get(name, ("neuroal",))[0]
+    assert getattr(RunSpec(top_up=top_up, **{name: low}), name) == low
+    assert getattr(RunSpec(top_up=top_up, **{name: high}), name) == high
     not_numbers = (float("nan"), float("inf"), float("-inf"), True, "8", "", [8], {}, 1j)
     for value in (*wrong, *not_numbers):
         assert f"from {low} to {high}" in refusal(**{name: value}), value

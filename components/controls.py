@@ -1,0 +1,124 @@
+"""One control: the component that fits a setting of RunSpec, and the way between its value and the setting's.
+
+Everything follows from the field: its default, its limits or choices, its label and help. A setting needs a line here
+only where its field cannot say how it is best asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import gradio as gr
+
+from neuroal.errors import UserError
+from neuroal.models import MENU, describe, machine_memory
+from neuroal.runs.spec import RunSpec
+
+FIELDS = {f.name: f for f in dataclasses.fields(RunSpec)}
+
+# Largest own text that is read.
+TEXT_BYTES = 2_000_000
+
+# Settings that are tuples of numbers: typed as text, with what to write instead where that fails.
+NUMBERS = {"lambdas": "0.02, 0.05, 0.1", "block_sparsity": "0.5, 0.55, 0.6"}
+
+# What a text box shows while it is empty.
+PLACEHOLDERS = {"pattern": "2:4", "exclude": "*.down_proj, 0", "revision": "main", **NUMBERS}
+
+
+def control(name: str, visible: bool = True) -> Any:
+    """The component that asks for a setting: a choice, a range, a switch, or text."""
+    field = FIELDS[name]
+    meta = field.metadata
+    shown: dict[str, Any] = {"label": meta["label"], "info": meta["help"], "visible": visible}
+    if name == "model":
+        return gr.Dropdown(model_choices(), value=field.default, allow_custom_value=True, filterable=True, **shown)
+    if name == "text":
+        return gr.Textbox(lines=4, max_lines=12, max_length=TEXT_BYTES, placeholder="Paste your text here.", **shown)
+    if "choices" in meta:
+        return _choice(name, shown)
+    if name == "sparsity":
+        return gr.Slider(meta["minimum"], meta["maximum"], value=field.default, step=0.01, **shown)
+    if "minimum" in meta:
+        shown["info"] += f" {_number(meta['minimum'])} to {_number(meta['maximum'])}."  # RunSpec checks, and says more
+        return gr.Number(value=field.default, step=0.01 if _is_decimal(name) else 1, **shown)
+    if isinstance(field.default, bool):
+        return gr.Checkbox(value=field.default, **shown)
+    lines = 1 if str(field.type).startswith("str") else 6  # a list may need more than one
+    return gr.Textbox(value=as_shown(name, field.default), max_lines=lines, placeholder=PLACEHOLDERS.get(name), **shown)
+
+
+def as_shown(name: str, value: Any) -> Any:
+    """What a control shows for the value of its setting; the inverse of :func:`as_setting`."""
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(str, value))
+    if name == "sparsity":  # an N:M pattern may stand for more or less than the slider reaches
+        limits = FIELDS[name].metadata
+        return min(max(value, limits["minimum"]), limits["maximum"])
+    return "" if value is None and "minimum" not in FIELDS[name].metadata else value
+
+
+def as_setting(name: str, value: Any) -> Any:
+    """A control's value as the spec has it: empty text is "not given", whole numbers are ints.
+
+    Raises:
+        UserError: a number is missing, or text that should hold numbers does not.
+    """
+    field = FIELDS[name]
+    if field.default is None and value in ("", None, 0):
+        return None  # Gradio turns an empty number box that was visited into 0
+    if isinstance(field.default, bool):
+        return bool(value)
+    if value is None and isinstance(field.default, (str, tuple)):
+        value = ""  # a text box that was never shown
+    if name in NUMBERS:
+        return _numbers(field.metadata["label"], NUMBERS[name], value)
+    if isinstance(field.default, tuple):
+        return tuple(part.strip() for part in re.split(r"[,\n]", value) if part.strip())
+    if "minimum" not in field.metadata:
+        return value
+    if value is None:
+        raise UserError(f"{field.metadata['label']} is empty; give a number.")
+    if _is_decimal(name):
+        return float(value)  # 5 and 5.0 ask the same question
+    return int(value) if float(value).is_integer() else value
+
+
+def model_choices() -> list[tuple[str, str]]:
+    """(label, name) of every model of the menu, with what it needs and whether it fits this machine."""
+    memory = machine_memory("cpu")  # asking a GPU would load torch before the page is up
+    return [(describe(entry, memory), entry.name) for entry in MENU]
+
+
+def _choice(name: str, shown: dict[str, Any]) -> Any:
+    """A few choices lie open, more of them fold away."""
+    field = FIELDS[name]
+    choices = field.metadata["choices"]
+    pairs = [(label, key) for key, label in choices.items()] if isinstance(choices, dict) else [(c, c) for c in choices]
+    if name == "eval_source":
+        pairs = [pair for pair in pairs if pair[1] != "own"]  # the text that was calibrated on measures nothing
+    kind = gr.Radio if len(pairs) <= 3 else gr.Dropdown
+    return kind(pairs, value=field.default, **shown)
+
+
+def _is_decimal(name: str) -> bool:
+    return isinstance(FIELDS[name].default, float)
+
+
+def _number(value: float) -> str:
+    """As people write it: 10,000 and 0.5, not 10000.0."""
+    return f"{value:,.10g}"
+
+
+def _numbers(label: str, example: str, text: str) -> tuple[float, ...]:
+    """Numbers apart from each other by commas, semicolons, blanks or line ends."""
+    try:
+        return tuple(float(part) for part in re.split(r"[,;\s]+", text) if part)
+    except ValueError:
+        raise UserError(f"{label} {_shortened(text)!r} are not numbers; write them like {example}.") from None
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,108 @@
+"""How one block is pruned: the pruner, with all that modifies it. The search and the final pruning both come here.
+
+What modifies a pruner: an N:M pattern, a top-up that refines the mask (DSnoT), and linears that no token reached.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neuroal.blocks import DecoderStack, Linear
+from neuroal.errors import UserError
+from neuroal.masks import select
+from neuroal.options import Options
+from neuroal.patterns import Pattern
+from neuroal.pruners import PRUNERS
+from neuroal.statistics import Gathered
+from neuroal.topups import TOP_UPS
+
+
+class Method:
+    """A pruner, a top-up and their options, ready to prune blocks.
+
+    Attributes:
+        pruner: its metric and its statistics.
+        top_up: asked to refine masks, where it does.
+        of: M of the N:M pattern, or None.
+        needs_data: False when nothing that it does looks at activations.
+    """
+
+    def __init__(self, pruner: str, top_up: str, options: Options) -> None:
+        self.options = options
+        self.pruner = PRUNERS.get(pruner)(options)
+        self.top_up = TOP_UPS.get(top_up)(options)
+        self.of = Pattern.parse(options.pattern).of if options.pattern else None
+        self.needs_data = self.pruner.needs_data or self.top_up.refines
+        self._troubles: dict[str, list[str]] = defaultdict(list)
+
+    def statistics(self) -> Any:
+        """What gathers the input of a consumer group before it is pruned."""
+        own = self.pruner.statistics()
+        return Gathered(own, *self.top_up.refining_statistics()) if self.top_up.refines else own
+
+    def pruned(
+        self, stack: DecoderStack, b: int, gathered: list[Any], sparsity: dict[str, float | np.ndarray]
+    ) -> dict[Linear, Tensor]:
+        """The pruned weights of a block, as new tensors.
+
+        Args:
+            gathered: statistics by consumer group; empty when ``needs_data`` is False.
+            sparsity: by path; a linear without a ratio stays dense and is left out.
+
+        Raises:
+            UserError: activations that are not finite, by block and linear.
+        """
+        known = (
+            {linear: stat for group, stat in zip(stack.groups[b], gathered, strict=False) for linear in group}
+            if gathered
+            else {}
+        )
+        weights = {}
+        for linear in stack.linears[b]:
+            if linear.path not in sparsity:
+                continue
+            if self.needs_data and linear not in known:
+                self._troubles["no calibration token reached it, so it stays dense"].append(linear.path)
+                continue
+            weights[linear] = self._one(stack, b, linear, known.get(linear), sparsity[linear.path])
+            self._hear(linear)
+        return weights
+
+    def _one(self, stack: DecoderStack, b: int, linear: Linear, stat: Any, ratio: float | np.ndarray) -> Tensor:
+        if stat is not None:
+            _check_finite(b, linear, stat)
+        if not (self.top_up.refines and self.top_up.reaches(stack, b, linear)):
+            return self.pruner.prune(linear.weight, stat, ratio, self.of)
+        mask = select(self.pruner.metric(linear.weight, stat), ratio, self.of)
+        mask, trouble = self.top_up.refine(linear.weight, mask, stat)
+        if trouble:
+            self._troubles[trouble].append(linear.path)
+        return linear.weight.masked_fill(mask, 0)
+
+    def _hear(self, linear: Linear) -> None:
+        """Takes the pruner's notices, under the name of the linear they are about."""
+        for notice in self.pruner.notices:
+            self._troubles[notice].append(linear.path)
+        self.pruner.notices.clear()
+
+    def troubles(self) -> Iterator[str]:
+        """One sentence for each kind of trouble since the last call, naming the linears."""
+        for trouble, paths in self._troubles.items():
+            paths = list(dict.fromkeys(paths))
+            others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            yield f"{paths[0]}{others}: {trouble}."
+        self._troubles.clear()
+
+
+def _check_finite(b: int, linear: Linear, stat: Any) -> None:
+    if not bool(torch.isfinite(stat.norm).all()):
+        raise UserError(
+            f"The activations that reach {linear.path} (block {b}) are not finite numbers, so it cannot be pruned; "
+            "try another precision, or check the checkpoint."
+        )

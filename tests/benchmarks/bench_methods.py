@@ -1,0 +1,144 @@
+"""Every pruner under every top-up on one model: perplexity on held-out prose, and CPU seconds.
+
+    python tests/benchmarks/bench_methods.py results.json [--sparsity 0.6 0.7] [--pruners wanda sparsegpt]
+        [--model SmolLM2-135M-Instruct] [--samples 8 --length 128] [--windows 16 --window-length 512]
+
+Each figure is written as soon as it is there, and what the file holds already is not done again.
+    python tests/benchmarks/bench_methods.py results.json --table      prints the figures as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import neuroal
+from neuroal.api import drain
+from neuroal.models.loading import LanguageModel
+from neuroal.pruners import PRUNERS
+from neuroal.topups import TOP_UPS
+from neuroal.twin import sparse_twin
+
+# Without and with reconstruction; one search serves both.
+REFITS = (False, True)
+
+Figures = dict[str, dict[str, Any]]
+
+
+def columns() -> list[tuple[str, str]]:
+    """(top-up, step) of every column; a list given by hand is nothing to compare."""
+    kinds = [(t.name, step) for t in TOP_UPS.entries if t.name != "custom" for step in (t.steps or ("",))]
+    return sorted(kinds, key=lambda kind: kind[0] != "uniform")
+
+
+def measure(arguments: argparse.Namespace, lm: LanguageModel, tokens: Tensor, windows: Tensor) -> None:
+    """Fills the file."""
+    path = Path(arguments.results)
+    figures: Figures = json.loads(path.read_text()) if path.exists() else {}
+    figures.setdefault("dense", {}) or figures["dense"].update(ppl=neuroal.perplexity(lm.model, windows))
+    for sparsity in arguments.sparsity:
+        for pruner in arguments.pruners:
+            for top_up, step in columns():
+                for key, found in _cells(lm, tokens, windows, (pruner, top_up, step, sparsity), figures):
+                    figures[key] = found
+                    path.write_text(json.dumps(figures, indent=1))
+                    print(key, found, flush=True)
+
+
+def _cells(
+    lm: LanguageModel, tokens: Tensor, windows: Tensor, what: tuple[str, str, str, float], known: Figures
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The cell without reconstruction and the one with it, where not known; one search serves both."""
+    pruner, top_up, step, sparsity = what
+    keys = {f"{pruner} {top_up} {step} {sparsity}{' reconstruct' * r}": r for r in REFITS}
+    missing = {key: r for key, r in keys.items() if key not in known}
+    if not missing:
+        return
+    settings = {"pruner": pruner, "top_up": top_up, "step": step or "both", "sparsity": sparsity}
+    before = known.get(next(iter(keys)), {})
+    started = time.process_time()
+    try:
+        plain = drain(neuroal.iter_allocate(lm.model, tokens, known=_scores(before), **settings))
+    except neuroal.UserError as refusal:
+        yield from ((key, {"refused": str(refusal)}) for key in keys)
+        return
+    search = before.get("search", time.process_time() - started)
+    for key, reconstruct in missing.items():
+        plain.options["reconstruct"] = reconstruct
+        twin = sparse_twin(lm.model, (linear.path for linear in lm.stack.all_linears()))
+        started = time.process_time()
+        report = neuroal.prune(twin, tokens, plain)
+        pruning = time.process_time() - started
+        yield (
+            key,
+            {
+                "ppl": neuroal.perplexity(twin, windows),
+                "overall": report.overall,
+                "lambdas": [plain.block_lambda, plain.row_lambda],
+                "scores": [list((scores or {}).items()) for scores in (plain.block_scores, plain.row_scores)],
+                "search": search,
+                "prune": pruning,
+            },
+        )
+
+
+def _scores(found: dict[str, Any]) -> dict[tuple[str, float], float]:
+    """Scores of a search done before, so that only its winner is walked again."""
+    steps = zip(("block", "row"), found.get("scores", ()), strict=False)
+    return {(step, lam): score for step, scores in steps for lam, score in scores}
+
+
+def table(figures: Figures, sparsities: list[float], pruners: list[str]) -> str:
+    """One Markdown table per sparsity; each cell "perplexity (seconds)", then the same with reconstruction."""
+    lines = [f"Dense: {figures['dense']['ppl']:.1f}", ""]
+    for sparsity in sparsities:
+        heads = [f"{top_up} {step}".strip() for top_up, step in columns()]
+        lines += [f"| {sparsity:.0%} | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+        for pruner in pruners:
+            for suffix, name in (("", pruner), (" reconstruct", "+ refit")):
+                row = [figures.get(f"{pruner} {t} {s} {sparsity}{suffix}") for t, s in columns()]
+                if any(row):
+                    lines.append(f"| {name} | " + " | ".join(map(_cell, row)) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(found: dict[str, Any] | None) -> str:
+    if not found or "refused" in found:
+        return "" if not found else "refused"
+    return f"{found['ppl']:,.1f} ({found['search'] + found['prune']:.0f} s)"
+
+
+def main() -> None:
+    """Measures, or prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results")
+    parser.add_argument("--model", default="SmolLM2-135M-Instruct")
+    parser.add_argument("--sparsity", type=float, nargs="+", default=[0.6, 0.7])
+    parser.add_argument("--pruners", nargs="+", default=list(PRUNERS.labels))
+    parser.add_argument("--table", action="store_true")
+    for name, default in (("samples", 8), ("length", 128), ("windows", 16), ("window-length", 512)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    arguments = parser.parse_args()
+    if arguments.table:
+        print(table(json.loads(Path(arguments.results).read_text()), arguments.sparsity, arguments.pruners))
+        return
+    lm = neuroal.load(arguments.model, device="cpu", dtype="float32")
+    tokens = neuroal.calibration_tokens(lm.tokenizer, samples=arguments.samples, length=arguments.length)
+    windows = neuroal.held_out_windows(lm.tokenizer, windows=arguments.windows, length=arguments.window_length)
+    torch.manual_seed(0)
+    measure(arguments, lm, tokens, windows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Reconstruction against least squares solved by hand and by torch.linalg.solve, and what must hold for any input."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from neuroal.reconstruction import DAMPING, Gram, damped, reconstruct
+from neuroal.statistics import InputNorm
+
+UNDAMPED = 0.0
+
+
+def gathered(inputs: Tensor) -> Gram:
+    statistics = Gram()
+    statistics.update(inputs)
+    return statistics
+
+
+def random_case(rows: int = 12, columns: int = 20) -> tuple[Tensor, Tensor, Tensor]:
+    """A weight, a pattern, and inputs whose features are correlated and of different size."""
+    mixing = torch.randn(columns, columns) * torch.logspace(-0.5, 0.5, columns)
+    return torch.randn(rows, columns), torch.rand(rows, columns) < 0.4, torch.randn(2, 32, columns) @ mixing
+
+
+def losses(weight: Tensor, solution: Tensor, statistics: Gram, damping: float) -> Tensor:
+    """The damped objective of each row in float64."""
+    difference = (solution.double() - weight.double()).cpu()
+    return ((difference @ damped(statistics.gram, damping).double()) * difference).sum(1)
+
+
+def test_two_columns_by_hand() -> None:
+    # XᵀX = [[2, 1], [1, 1]]; W = [3, 4], the second is pruned: v = 3 + 4 * 1/2 = 5
+    statistics = gathered(torch.tensor([[[1.0, 0.0], [1.0, 1.0]]]))
+    assert statistics.gram.tolist() == [[2, 1], [1, 1]]
+    solution = reconstruct(
+        torch.tensor([[3.0, 4.0]]), torch.tensor([[True, False]]), statistics, iterations=1, damping=UNDAMPED
+    )
+    assert solution[0].tolist() == pytest.approx([5.0, 0.0], rel=1e-4)
+
+
+def test_damping_by_hand() -> None:
+    # mean of the diagonal 1.5, damping 2: A = [[5, 1], [1, 4]], so v = 3 + 4 * 1/5
+    statistics = gathered(torch.tensor([[[1.0, 0.0], [1.0, 1.0]]]))
+    solution = reconstruct(
+        torch.tensor([[3.0, 4.0]]), torch.tensor([[True, False]]), statistics, iterations=1, damping=2.0
+    )
+    assert solution[0].tolist() == pytest.approx([3.8, 0.0])
+
+
+def test_three_columns_by_hand() -> None:
+    # XᵀX = [[3, 1, 1], [1, 2, 0], [1, 0, 1]], W = [1, 1, 6], the last is pruned:
+    # [[3, 1], [1, 2]] u = 6 * [1, 0]  =>  u = [2.4, -1.2]
+    inputs = torch.tensor([[[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+    statistics = gathered(inputs)
+    assert statistics.gram.tolist() == [[3, 1, 1], [1, 2, 0], [1, 0, 1]]
+    kept = torch.tensor([[True, True, False]])
+    solution = reconstruct(torch.tensor([[1.0, 1.0, 6.0]]), kept, statistics, iterations=2, damping=UNDAMPED)
+    assert solution[0].tolist() == pytest.approx([3.4, -0.2, 0.0], rel=1e-4)
+
+
+def test_converged_is_the_exact_solution_of_each_row() -> None:
+    weight, kept, inputs = random_case()
+    statistics = gathered(inputs)
+    solution = reconstruct(weight, kept, statistics, iterations=200, damping=0.1)
+    matrix = damped(statistics.gram, 0.1).double()
+    for row, pattern, found in zip(weight.double(), kept, solution, strict=True):
+        exact = torch.zeros_like(row)
+        exact[pattern] = torch.linalg.solve(matrix[pattern][:, pattern], (matrix @ row)[pattern])
+        assert torch.allclose(found.double(), exact, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_pruned_stay_exactly_zero_and_no_row_gets_worse(dtype: torch.dtype) -> None:
+    weight, kept, inputs = random_case()
+    weight, statistics = weight.to(dtype), gathered(inputs.to(dtype))
+    before = weight.clone()
+    solution = reconstruct(weight, kept, statistics)
+    assert solution.dtype == dtype and solution.isfinite().all()
+    assert not solution[~kept].any()
+    assert torch.equal(weight, before)
+    masked, moved = (losses(weight, w, statistics, DAMPING) for w in (weight.masked_fill(~kept, 0), solution))
+    assert (moved <= masked * (1 + 1e-5)).all() and moved.sum() < 0.9 * masked.sum()
+
+
+def test_the_objective_falls_with_every_iteration() -> None:
+    weight, kept, inputs = random_case()
+    statistics = gathered(inputs)
+    course = [
+        losses(weight, reconstruct(weight, kept, statistics, iterations=n), statistics, DAMPING)
+        for n in (0, 1, 2, 4, 8)
+    ]
+    for earlier, later in zip(course, course[1:], strict=False):
+        assert (later <= earlier * (1 + 1e-5)).all()
+
+
+def test_no_iterations_is_the_masked_weight() -> None:
+    weight, kept, inputs = random_case()
+    assert torch.equal(reconstruct(weight, kept, gathered(inputs), iterations=0), weight.masked_fill(~kept, 0))
+
+
+def test_dead_inputs_change_nothing_they_multiply() -> None:
+    weight, kept, inputs = random_case()
+    inputs[..., 3] = 0
+    solution = reconstruct(weight, kept, gathered(inputs), iterations=100)
+    assert solution.isfinite().all()
+    assert torch.equal(solution[:, 3], weight[:, 3].masked_fill(~kept[:, 3], 0))
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+def test_useless_inputs_leave_the_masked_weight(value: float) -> None:
+    weight, kept, _ = random_case()
+    solution = reconstruct(weight, kept, gathered(torch.full((1, 4, 20), value)))
+    assert torch.equal(solution, weight.masked_fill(~kept, 0))
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_nothing_or_everything_kept(every: bool) -> None:
+    weight, _, inputs = random_case()
+    solution = reconstruct(weight, torch.full_like(weight, every, dtype=torch.bool), gathered(inputs))
+    assert torch.equal(solution, weight if every else torch.zeros_like(weight))
+
+
+def test_one_row_and_one_token() -> None:
+    weight, kept, inputs = random_case(rows=1)
+    solution = reconstruct(weight, kept, gathered(inputs[0, :1]), iterations=50)
+    assert solution.shape == (1, 20) and solution.isfinite().all() and not solution[~kept].any()
+
+
+def test_statistics_hold_the_activation_norm_too() -> None:
+    inputs = random_case()[2]
+    statistics, norm, together = Gram(), InputNorm(), gathered(inputs)
+    for sequence in inputs:
+        statistics.update(sequence)
+        norm.update(sequence)
+    assert torch.equal(statistics.norm, norm.norm) and torch.equal(together.norm, norm.norm)
+    assert torch.allclose(statistics.gram, together.gram, rtol=1e-5, atol=1e-3)
+
+
+def test_half_precision_is_summed_in_float32() -> None:
+    gram = gathered(torch.full((1, 4096, 1), 300.0, dtype=torch.float16)).gram  # 300² * 4096 overflows float16
+    assert gram.dtype == torch.float32
+    assert gram.item() == pytest.approx(300.0**2 * 4096, rel=1e-3)
+
+
+def test_nothing_gathered_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="No input"):
+        _ = Gram().gram
