@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from neuroal.blocks import DecoderStack
 
 
+# By linear path: one ratio for all rows, or float64 [rows].
+Sparsity = dict[str, "float | np.ndarray"]
+
+
 @dataclass(frozen=True)
 class Allocation:
     """Sparsity ratios and how they were found. It remembers its pruner and options; ``prune`` needs no more.
@@ -28,7 +32,7 @@ class Allocation:
     top_up: str
     step: str | None
     target: float
-    sparsity: dict[str, float | np.ndarray]
+    sparsity: Sparsity
     block_lambda: float | None = None
     row_lambda: float | None = None
     block_scores: dict[float, float] | None = None
@@ -41,7 +45,7 @@ class Allocation:
         return tuple(mean_sparsity(stack, b, self.sparsity) for b in range(len(stack)))
 
 
-def mean_sparsity(stack: DecoderStack, b: int, sparsity: dict[str, float | np.ndarray]) -> float:
+def mean_sparsity(stack: DecoderStack, b: int, sparsity: Sparsity) -> float:
     """Requested ratio of block ``b``, weighted by parameters; linears without a ratio count as dense."""
     linears = stack.linears[b]
     total = sum(linear.weight.numel() for linear in linears)

@@ -24,6 +24,8 @@ from neuroal.topups import TOP_UPS
 
 Result = TypeVar("Result")
 
+DEFAULT_SPARSITY = 0.6
+
 
 def drain(events: Generator[Any, None, Result]) -> Result:
     """Runs a generator of events to its end and returns its result."""
@@ -41,7 +43,7 @@ def iter_allocate(
     pruner: str = "wanda",
     top_up: str = "neuroal",
     step: str = "both",
-    sparsity: float = 0.6,
+    sparsity: float | None = None,
     mode: str = "exact",
     known: Mapping[tuple[str, float], float] | None = None,
     **options: Any,
@@ -53,7 +55,7 @@ def iter_allocate(
         tokens: int64 [samples, length], calibration sequences without padding; all of them are used.
         pruner, top_up: names in ``neuroal.pruners`` and ``neuroal.topups``.
         step: "block", "row" or "both"; looked at by NeuroAL only.
-        sparsity: fraction of the prunable weights to be zeroed, between 0 and 1.
+        sparsity: fraction of the prunable weights to be zeroed, between 0 and 1; 0.6 unless a pattern decides it.
         mode: "exact" scores every candidate of the reference.
         known: scores of candidates finished before an interruption, by (step, lambda).
         options: see :class:`neuroal.options.Options`.
@@ -64,11 +66,7 @@ def iter_allocate(
     parsed = Options.parse(options, TOP_UPS.get(top_up).name)
     method = Method(pruner, top_up, parsed)
     _check(sparsity, mode, step, method.top_up.steps)
-    if parsed.pattern and method.top_up.steps and step != "block":
-        raise UserError(
-            f"An N:M pattern has one N per block, so the rows of step {step!r} cannot vary within it; "
-            "choose the step 'block', or no pattern."
-        )
+    method.top_up.refuse(method.pruner, method.of, step)
     return _allocate(model, tokens, method, step, sparsity, mode, known or {})
 
 
@@ -77,7 +75,8 @@ def _allocate(model, tokens, method, step, sparsity, mode, known):
     top_up, options, stack = method.top_up, method.options, DecoderStack(model)
     kept = included(stack, options.exclude)
     captured = stack.capture(checked_tokens(tokens, model)) if top_up.needs_data else Captured([], [])
-    target = Pattern.parse(options.pattern).sparsity if options.pattern else float(sparsity)
+    default = Pattern.parse(options.pattern).sparsity if options.pattern else DEFAULT_SPARSITY
+    target = default if options.pattern or sparsity is None else float(sparsity)
     for notice in _premises(stack, kept, options, sparsity, target):
         yield Notice(notice)
     problem = Problem(stack, captured, top_up.name, method, target, step, options, kept, known)
@@ -86,10 +85,10 @@ def _allocate(model, tokens, method, step, sparsity, mode, known):
 
 
 def _premises(
-    stack: DecoderStack, kept: tuple[Linear, ...], options: Options, sparsity: float, target: float
+    stack: DecoderStack, kept: tuple[Linear, ...], options: Options, sparsity: float | None, target: float
 ) -> Iterator[str]:
     """What is not as a person may think before anything is computed, one sentence each."""
-    if options.pattern and abs(target - sparsity) > 1e-9:
+    if sparsity is not None and abs(target - sparsity) > 1e-9:
         yield f"The pattern {options.pattern} fixes the sparsity at {target:.1%}; the ratio {sparsity:.1%} is not used."
     left = sum(1 for _ in stack.all_linears()) - len(kept)
     if left:
@@ -101,7 +100,7 @@ def _premises(
         names = ", ".join(name for name, _ in dense[:4])
         yield (
             f"{share:.0%} of the weights in the blocks stay dense because they are not stored as linear layers "
-            f"({names}{', ...' if len(dense) > 4 else ''}): mostly experts of a mixture."
+            f"({names}{', ...' if len(dense) > 4 else ''})."
         )
 
 
@@ -133,8 +132,9 @@ def checked_tokens(tokens: Tensor, model: nn.Module) -> Tensor:
     return tokens.long()
 
 
-def _check(sparsity: float, mode: str, step: str, steps: tuple[str, ...]) -> None:
-    if isinstance(sparsity, bool) or not isinstance(sparsity, (int, float)) or not 0 < sparsity < 1:
+def _check(sparsity: float | None, mode: str, step: str, steps: tuple[str, ...]) -> None:
+    number = isinstance(sparsity, (int, float)) and not isinstance(sparsity, bool)
+    if sparsity is not None and not (number and 0 < sparsity < 1):
         raise UserError(f"Sparsity ratio is {sparsity!r}; it must be a number between 0 and 1, such as 0.6.")
     if mode not in MODES:
         raise UserError(f"Search mode {mode!r} is not known.{did_you_mean(str(mode), MODES)}")

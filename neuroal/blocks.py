@@ -9,7 +9,7 @@ Shapes: N sequences, T tokens, d hidden size. Hidden states travel in micro-batc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -196,19 +196,22 @@ class DecoderStack:
         block: nn.Module | None = None,
         *,
         outputs: bool = True,
+        groups: Collection[int] | None = None,
     ) -> tuple[list[Any], list[Tensor]]:
         """Replays block ``b`` (or a stand-in) and gathers statistics of the input of each consumer group.
 
         Args:
             statistics: makes an object with ``update(inputs)``; one per group.
             outputs: False stops each pass once the last group's input has been seen: its linear feeds nothing then.
+            groups: the indices of the groups that are looked at; None for all.
 
         Returns:
             the statistics in group order, and the output micro-batches (empty when ``outputs`` is False).
         """
         block = self.blocks[b] if block is None else block
-        gathered, handles, shape = [statistics() for _ in self.groups[b]], [], []
-        for g, (group, stat) in enumerate(zip(self.groups[b], gathered, strict=True)):
+        watched = [group for g, group in enumerate(self.groups[b]) if groups is None or g in groups]
+        gathered, handles, shape = [statistics() for _ in watched], [], []
+        for g, (group, stat) in enumerate(zip(watched, gathered, strict=True)):
             last = not outputs and g == len(gathered) - 1
             module = block.get_submodule(group[0].name)
             handles.append(module.register_forward_pre_hook(_feeding(stat, shape, stop=last)))
@@ -224,6 +227,10 @@ class DecoderStack:
             for handle in handles:
                 handle.remove()
         return gathered, results
+
+    def by_linear(self, b: int, gathered: list[Any]) -> dict[Linear, Any]:
+        """What was gathered for the groups of block ``b``, by linear: those of a group share theirs."""
+        return {linear: stat for group, stat in zip(self.groups[b], gathered, strict=True) for linear in group}
 
 
 def _feeding(stat: Any, shape: list[int], *, stop: bool) -> Callable[..., None]:

@@ -6,7 +6,7 @@ What modifies a pruner: an N:M pattern, a top-up that refines the mask (DSnoT), 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from neuroal.masks import select
 from neuroal.options import Options
 from neuroal.patterns import Pattern
 from neuroal.pruners import PRUNERS
-from neuroal.statistics import Gathered
+from neuroal.statistics import Gathered, Gram
 from neuroal.topups import TOP_UPS
 
 
@@ -38,47 +38,58 @@ class Method:
         self.pruner = PRUNERS.get(pruner)(options)
         self.top_up = TOP_UPS.get(top_up)(options)
         self.of = Pattern.parse(options.pattern).of if options.pattern else None
-        self.needs_data = self.pruner.needs_data or self.top_up.refines
+        self.needs_data = self.pruner.needs_data or self.top_up.refines or options.reconstruct
         self._troubles: dict[str, list[str]] = defaultdict(list)
+        self._told: set[str] = set()
 
     def statistics(self) -> Any:
         """What gathers the input of a consumer group before it is pruned."""
-        own = self.pruner.statistics()
-        return Gathered(own, *self.top_up.refining_statistics()) if self.top_up.refines else own
+        parts = [self.pruner.statistics()]
+        if self.top_up.refines:
+            parts += self.top_up.refining_statistics()
+        if self.options.reconstruct and not hasattr(parts[0], "gram"):
+            parts.append(Gram())
+        return Gathered(*parts) if len(parts) > 1 else parts[0]
 
     def pruned(
-        self, stack: DecoderStack, b: int, gathered: list[Any], sparsity: dict[str, float | np.ndarray]
+        self,
+        stack: DecoderStack,
+        b: int,
+        statistics: Mapping[Linear, Any],
+        sparsity: Mapping[str, float | np.ndarray],
+        linears: Iterable[Linear] | None = None,
     ) -> dict[Linear, Tensor]:
         """The pruned weights of a block, as new tensors.
 
         Args:
-            gathered: statistics by consumer group; empty when ``needs_data`` is False.
+            statistics: of the input of each linear; empty when ``needs_data`` is False.
             sparsity: by path; a linear without a ratio stays dense and is left out.
+            linears: those of the block that are looked at; None for all.
 
         Raises:
-            UserError: activations that are not finite, by block and linear.
+            UserError: activations that are not finite, or a pruner's own refusal; with the path of the linear.
         """
-        known = (
-            {linear: stat for group, stat in zip(stack.groups[b], gathered, strict=False) for linear in group}
-            if gathered
-            else {}
-        )
         weights = {}
-        for linear in stack.linears[b]:
+        for linear in stack.linears[b] if linears is None else linears:
             if linear.path not in sparsity:
                 continue
-            if self.needs_data and linear not in known:
+            if self.needs_data and linear not in statistics:
                 self._troubles["no calibration token reached it, so it stays dense"].append(linear.path)
                 continue
-            weights[linear] = self._one(stack, b, linear, known.get(linear), sparsity[linear.path])
+            weights[linear] = self._one(stack, b, linear, statistics.get(linear), sparsity[linear.path])
             self._hear(linear)
         return weights
 
     def _one(self, stack: DecoderStack, b: int, linear: Linear, stat: Any, ratio: float | np.ndarray) -> Tensor:
         if stat is not None:
             _check_finite(b, linear, stat)
+        elif not bool(torch.isfinite(linear.weight).all()):
+            raise UserError(f"The weights of {linear.path} (block {b}) are not finite numbers; check the checkpoint.")
         if not (self.top_up.refines and self.top_up.reaches(stack, b, linear)):
-            return self.pruner.prune(linear.weight, stat, ratio, self.of)
+            try:
+                return self.pruner.prune(linear.weight, stat, ratio, self.of)
+            except UserError as error:
+                raise UserError(f"{linear.path} (block {b}): {error}") from error
         mask = select(self.pruner.metric(linear.weight, stat), ratio, self.of)
         mask, trouble = self.top_up.refine(linear.weight, mask, stat)
         if trouble:
@@ -92,11 +103,14 @@ class Method:
         self.pruner.notices.clear()
 
     def troubles(self) -> Iterator[str]:
-        """One sentence for each kind of trouble since the last call, naming the linears."""
+        """One sentence for each kind of trouble since the last call, naming the linears; none of them twice."""
         for trouble, paths in self._troubles.items():
             paths = list(dict.fromkeys(paths))
             others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-            yield f"{paths[0]}{others}: {trouble}."
+            sentence = f"{paths[0]}{others}: {trouble}."
+            if sentence not in self._told:
+                self._told.add(sentence)
+                yield sentence
         self._troubles.clear()
 
 

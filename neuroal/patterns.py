@@ -35,8 +35,8 @@ class Pattern:
         kept, of = map(int, found.groups()) if found else (0, 0)
         if not 0 < kept < of <= WIDEST:
             raise UserError(
-                f"Pattern {reprlib.repr(text)} is not known; write N:M, keeping N of every M weights, such as 2:4 or 4:8 "
-                f"(0 < N < M <= {WIDEST})."
+                f"Pattern {reprlib.repr(text)} is not known; write N:M, keeping N of every M weights, such as 2:4 "
+                f"or 4:8 (0 < N < M <= {WIDEST})."
             )
         return cls(kept, of)
 
@@ -53,21 +53,20 @@ def apportion(ratios: Sequence[float], sizes: Sequence[int], of: int) -> list[fl
     """Ratios as multiples of 1/``of``, by largest remainders, so that the weighted total stays what it was.
 
     Args:
-        ratios: one per block, 0..1.
+        ratios: one per block; what a block cannot lose (more than M - 1 of M) is lost by the others.
         sizes: prunable weights of each block.
         of: M of the pattern.
 
     Returns:
         ratios k/M with 0 <= k < M: no block loses everything.
     """
-    wanted = [min(r, 1.0) * of for r in ratios]
+    wanted = [r * of for r in ratios]
     counts = [min(int(w + 1e-9), of - 1) for w in wanted]
     missing = sum(n * (w - k) for n, w, k in zip(sizes, wanted, counts, strict=True))
-    by_remainder = sorted(range(len(ratios)), key=lambda b: (counts[b] - wanted[b], b))
-    for b in by_remainder:
+    while open_blocks := [b for b, k in enumerate(counts) if k < of - 1 and sizes[b]]:
+        b = min(open_blocks, key=lambda b: (counts[b] - wanted[b], b))
         if missing < sizes[b] / 2:  # the nearest whole number of groups
             break
-        if counts[b] < of - 1:
-            counts[b] += 1
-            missing -= sizes[b]
+        counts[b] += 1
+        missing -= sizes[b]
     return [k / of for k in counts]

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from neuroal.allocation import Allocation, mean_sparsity
-from neuroal.blocks import DecoderStack, Linear
+from neuroal.allocation import Allocation, Sparsity, mean_sparsity
+from neuroal.blocks import Captured, DecoderStack, Linear
 from neuroal.errors import UserError
 from neuroal.method import Method
 from neuroal.options import Options
+from neuroal.reconstruction import reconstruct
 from neuroal.runs.events import BlockPruned, Event, Notice, PruningFinished
 
 
@@ -51,9 +52,8 @@ def iter_prune(
     hidden = captured.hidden if captured else []
     achieved: dict[str, float] = {}
     for b, linears in enumerate(stack.linears):
-        statistics = stack.gather(b, hidden, captured, method.statistics, outputs=False)[0] if captured else []
-        for linear, weight in method.pruned(stack, b, statistics, allocation.sparsity).items():
-            linear.weight.copy_(weight)  # in place: the caller's tensor is this very memory
+        prune_block = _refit_block if method.options.reconstruct else _prune_block
+        prune_block(stack, b, hidden, captured, method, allocation.sparsity)
         achieved |= {linear.path: zeros(linear) for linear in linears}
         if captured and b < len(stack) - 1:
             hidden = stack.replay(b, hidden, captured)
@@ -63,6 +63,31 @@ def iter_prune(
     report = PruneReport(achieved, _overall(stack, achieved))
     yield PruningFinished(variant, report.overall, time.perf_counter() - started)
     return report
+
+
+def _prune_block(
+    stack: DecoderStack, b: int, hidden: list[Tensor], captured: Captured | None, method: Method, sparsity: Sparsity
+) -> None:
+    """All linears of a block from what one pass through the dense block showed."""
+    statistics = {}
+    if captured:
+        statistics = stack.by_linear(b, stack.gather(b, hidden, captured, method.statistics, outputs=False)[0])
+    for linear, weight in method.pruned(stack, b, statistics, sparsity).items():
+        linear.weight.copy_(weight)  # in place: the caller's tensor is this very memory
+
+
+def _refit_block(
+    stack: DecoderStack, b: int, hidden: list[Tensor], captured: Captured, method: Method, sparsity: Sparsity
+) -> None:
+    """One consumer group after the other, each seeing the already pruned and refitted ones before it."""
+    for g, group in enumerate(stack.groups[b]):
+        (stat,), _ = stack.gather(b, hidden, captured, method.statistics, outputs=False, groups=(g,))
+        for linear, weight in method.pruned(stack, b, dict.fromkeys(group, stat), sparsity, group).items():
+            start = weight if method.pruner.moves_weights else None
+            linear.weight.copy_(reconstruct(linear.weight, weight != 0, stat, start=start))
+    called = {linear for group in stack.groups[b] for linear in group}
+    idle = [linear for linear in stack.linears[b] if linear not in called]
+    method.pruned(stack, b, {}, sparsity, idle)  # prunes nothing, but remembers to say so
 
 
 def zeros(linear: Linear) -> float:

@@ -22,7 +22,9 @@ def block_lambdas(sparsity: float) -> tuple[float, ...]:
     return BLOCK_LAMBDAS[:-1] if sparsity >= 0.8 else BLOCK_LAMBDAS
 
 
-def block_schedule(sparsity: float, lam: float, blocks: int) -> tuple[list[float], int]:
+def block_schedule(
+    sparsity: float, lam: float, blocks: int, weights: Sequence[int] | None = None
+) -> tuple[list[float], int]:
     """Sparsity ratios that rise linearly with depth, from ``sparsity - lam`` to ``sparsity + lam``.
 
     Ratios <= 0 or >= 1 are replaced by 0.01 or 0.99 and the mean is not restored (as the original does).
@@ -30,26 +32,36 @@ def block_schedule(sparsity: float, lam: float, blocks: int) -> tuple[list[float
     Returns:
         one ratio per block, and how many of them were replaced.
     """
-    densities = densities_by_value(np.arange(1, blocks + 1, dtype=np.float64), sparsity, lam)
+    backwards = None if weights is None else weights[::-1]  # as the densities before they are sorted
+    densities = densities_by_value(np.arange(1, blocks + 1, dtype=np.float64), sparsity, lam, backwards)
     return clamped(sorted(densities, reverse=True))
 
 
-def value_schedule(values: Sequence[float], sparsity: float, lam: float) -> tuple[list[float], int]:
+def value_schedule(
+    values: Sequence[float], sparsity: float, lam: float, weights: Sequence[int] | None = None
+) -> tuple[list[float], int]:
     """Sparsity ratios that fall linearly with a value of each block (OWL's outliers), over a range of ``2 lam``.
 
     Returns:
         one ratio per block with mean ``sparsity``, and how many were replaced as in :func:`block_schedule`.
     """
-    return clamped(densities_by_value(np.asarray(values, dtype=np.float64), sparsity, lam))
+    return clamped(densities_by_value(np.asarray(values, dtype=np.float64), sparsity, lam, weights))
 
 
-def densities_by_value(values: np.ndarray, sparsity: float, lam: float) -> np.ndarray:
-    """Densities 1 - s that rise with ``values`` over a range of ``2 lam``; all equal where the values are."""
+def densities_by_value(
+    values: np.ndarray, sparsity: float, lam: float, weights: Sequence[int] | None = None
+) -> np.ndarray:
+    """Densities 1 - s that rise with ``values`` over a range of ``2 lam``; all equal where the values are.
+
+    Args:
+        weights: of each value in the mean; None for all equal, in the reference's order of operations.
+    """
     spread = values.max() - values.min()
     if not spread > 0:  # one block, or all equal: the reference divides by zero here
         return np.full(values.shape, 1 - sparsity)
     density = (values - values.min()) * ((1 / spread) * lam * 2)
-    return density - np.mean(density) + (1 - sparsity)
+    mean = np.mean(density) if weights is None else np.average(density, weights=weights)
+    return density - mean + (1 - sparsity)
 
 
 def clamped(densities: Iterable[float]) -> tuple[list[float], int]:

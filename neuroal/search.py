@@ -13,11 +13,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neuroal.allocation import mean_sparsity
+from neuroal.allocation import Sparsity, mean_sparsity
 from neuroal.blocks import Captured, DecoderStack, Linear
 from neuroal.errors import UserError
 from neuroal.method import Method
@@ -38,8 +37,6 @@ from neuroal.twin import skeleton
 
 # Candidates whose score is within this share of the winner's are shown as near-ties: the landscape is often flat.
 NEAR_TIE = 0.01
-
-Sparsity = dict[str, "float | np.ndarray"]
 
 
 @dataclass
@@ -77,6 +74,11 @@ class Problem:
         """Weights to prune in each block."""
         wanted = {linear.path for linear in self.included}
         return [sum(linear.weight.numel() for linear in ls if linear.path in wanted) for ls in self.stack.linears]
+
+    @property
+    def weights(self) -> list[int] | None:
+        """Sizes, where they differ: then the mean over blocks is not the mean over weights."""
+        return self.sizes if len(set(self.sizes)) > 1 else None
 
     def spread(self, ratios: Sequence[float]) -> Sparsity:
         """Every linear that is pruned gets its block's ratio; with a pattern, the nearest that the pattern allows."""
@@ -143,7 +145,7 @@ class Scorer:
         """Activation norms by linear name of the dense and of the pruned block, and the pruned block's outputs."""
         stack, captured, method = self.problem.stack, self.problem.captured, self.problem.method
         dense, _ = stack.gather(b, hidden, captured, method.statistics, outputs=False)
-        weights = method.pruned(stack, b, dense, sparsity)
+        weights = method.pruned(stack, b, stack.by_linear(b, dense), sparsity)
         with _Borrowed(self._scratch[b], weights) as block:
             last = b == len(stack) - 1
             pruned, outputs = stack.gather(b, hidden, captured, method.pruner.norms, block, outputs=not last)

@@ -32,9 +32,7 @@ def test_the_mean_is_restored_by_one_shift(
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.tuples(st.floats(-1, 2), st.integers(1, 9)), min_size=1, max_size=9), st.floats(0.01, 0.99)
-)
+@given(st.lists(st.tuples(st.floats(-1, 2), st.integers(1, 9)), min_size=1, max_size=9), st.floats(0.01, 0.99))
 def test_the_mean_is_the_target_and_the_order_is_kept(pairs: list[tuple[float, int]], target: float) -> None:
     ratios, sizes = zip(*pairs, strict=True)
     found = renormalised(ratios, target, sizes)
@@ -75,10 +73,8 @@ def test_counts_by_hand(sparsity: Sparsity, shapes: Shapes, target: float, count
 
 @st.composite
 def _linears(draw: st.DrawFn) -> tuple[Sparsity, Shapes, float]:
-    shapes = {
-        f"linear{i}": shape
-        for i, shape in enumerate(draw(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 17)), min_size=1, max_size=4)))
-    }  # fmt: skip
+    shape_lists = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 17)), min_size=1, max_size=4)
+    shapes = {f"linear{i}": shape for i, shape in enumerate(draw(shape_lists))}
     share = st.floats(0, 1)
     sparsity = {
         path: draw(share) if draw(st.booleans()) else np.array(draw(st.lists(share, min_size=rows, max_size=rows)))

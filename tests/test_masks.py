@@ -83,7 +83,10 @@ def test_a_shorter_last_group_keeps_as_many_as_any_other(pruned: int, last: list
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(1, 5), st.integers(1, 21), st.sampled_from([(2, 4), (1, 4), (4, 8), (3, 5), (1, 2)]), st.integers(0, 999)
+    st.integers(1, 5),
+    st.integers(1, 21),
+    st.sampled_from([(2, 4), (1, 4), (4, 8), (3, 5), (1, 2)]),
+    st.integers(0, 999),
 )
 def test_groups_equal_brute_force(rows: int, columns: int, pattern: tuple[int, int], seed: int) -> None:
     """Few distinct values, so that most groups hold ties."""

@@ -120,9 +120,7 @@ def test_lists_and_a_single_glob_are_taken(model: LlamaForCausalLM, tokens: torc
 
 
 @pytest.mark.parametrize("pattern", ["1:16", "15:16", "1:128"])
-def test_a_pattern_may_be_sparser_than_a_ratio_may(
-    model: LlamaForCausalLM, tokens: torch.Tensor, pattern: str
-) -> None:
+def test_a_pattern_may_be_sparser_than_a_ratio_may(model: LlamaForCausalLM, tokens: torch.Tensor, pattern: str) -> None:
     allocation = neuroal.allocate(model, tokens, top_up="uniform", pattern=pattern)
     kept, of = map(int, pattern.split(":"))
     assert allocation.target == 1 - kept / of

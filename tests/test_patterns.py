@@ -14,7 +14,8 @@ from neuroal.patterns import Pattern, apportion
 
 @pytest.mark.parametrize(
     ("text", "written", "sparsity"),
-    [("2:4", "2:4", 0.5), (" 4 : 8\n", "4:8", 0.5), ("1:4", "1:4", 0.75), ("3:4", "3:4", 0.25), ("1:128", "1:128", 127 / 128)],
+    [("2:4", "2:4", 0.5), (" 4 : 8\n", "4:8", 0.5), ("1:4", "1:4", 0.75), ("3:4", "3:4", 0.25),
+     ("1:128", "1:128", 127 / 128)],
 )  # fmt: skip
 def test_a_pattern_is_read_and_stands_for_a_ratio(text: str, written: str, sparsity: float) -> None:
     pattern = Pattern.parse(text)
@@ -24,7 +25,8 @@ def test_a_pattern_is_read_and_stands_for_a_ratio(text: str, written: str, spars
 
 @pytest.mark.parametrize(
     "text",
-    ["", "2", "2:", ":4", "2/4", "a:b", "2:4:8", "-1:4", "2.0:4", "0:4", "4:4", "4:2", "2:129", "20000:40000", None, 0.5, ["2:4"]],
+    ["", "2", "2:", ":4", "2/4", "a:b", "2:4:8", "-1:4", "2.0:4", "0:4", "4:4", "4:2", "2:129", "20000:40000",
+     None, 0.5, ["2:4"]],
 )  # fmt: skip
 def test_what_is_no_pattern_is_refused_in_one_sentence(text: Any) -> None:
     with pytest.raises(UserError, match="write N:M") as caught:
@@ -65,9 +67,7 @@ def test_counts_by_hand(ratios: tuple[float, ...], sizes: tuple[int, ...], count
         ((1.4, 0.1), (3, 3)),  # AlphaPruning asks for more than everything: wanted 6
     ],
 )
-def test_what_full_blocks_cannot_lose_is_lost_by_the_others(
-    ratios: tuple[float, ...], counts: tuple[int, ...]
-) -> None:
+def test_what_full_blocks_cannot_lose_is_lost_by_the_others(ratios: tuple[float, ...], counts: tuple[int, ...]) -> None:
     assert apportion(ratios, [1] * len(ratios), of=4) == [k / 4 for k in counts]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from neuroal.reconstruction import DAMPING, Gram, damped, reconstruct
+from neuroal.masks import keep_counts, select
+from neuroal.reconstruction import DAMPING, Gram, damped, prune, reconstruct
 from neuroal.statistics import InputNorm
 
 UNDAMPED = 0.0
@@ -126,6 +128,32 @@ def test_one_row_and_one_token() -> None:
     weight, kept, inputs = random_case(rows=1)
     solution = reconstruct(weight, kept, gathered(inputs[0, :1]), iterations=50)
     assert solution.shape == (1, 20) and solution.isfinite().all() and not solution[~kept].any()
+
+
+def test_the_chosen_pattern_loses_less_than_wandas() -> None:
+    weight, _, inputs = random_case(rows=24, columns=40)
+    statistics = gathered(inputs)
+    wanda = ~select(weight.abs() * statistics.norm, 0.6)
+    fixed = reconstruct(weight, wanda, statistics, iterations=50)
+    chosen = prune(weight, statistics, 0.6, iterations=50, damping=DAMPING)
+    assert losses(weight, chosen, statistics, DAMPING).sum() < 0.95 * losses(weight, fixed, statistics, DAMPING).sum()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_counts_are_those_of_the_masks(dtype: torch.dtype) -> None:
+    weight, _, inputs = random_case()
+    statistics, rows = gathered(inputs), np.linspace(0.3, 0.9, 12)
+    even, varied = (prune(weight.to(dtype), statistics, sparsity) for sparsity in (0.6, rows))
+    assert even.dtype == dtype and even.isfinite().all()
+    assert even.count_nonzero(1).tolist() == [8] * 12  # 20 - floor(20 * 0.6)
+    assert varied.count_nonzero(1).tolist() == keep_counts(20, rows).tolist()
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_useless_inputs_keep_the_largest_weights(value: float) -> None:
+    weight = random_case()[0]
+    found = prune(weight, gathered(torch.full((1, 4, 20), value)), 0.5)
+    assert torch.equal(found, weight.masked_fill(select(weight.abs(), 0.5), 0))
 
 
 def test_statistics_hold_the_activation_norm_too() -> None:

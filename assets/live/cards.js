@@ -23,8 +23,8 @@
     },
     ratings: {
       title: (state) => capital(state.ratings.label),
-      explain: () => "The top-up looks at each block of the dense model and goes by this figure when it spreads the"
-        + " sparsity: compare the bars with the ratios that the blocks then get.",
+      explain: () => "Seen on the dense model, block by block; the sparsity is spread by this figure."
+        + " Compare the bars with the ratios that the blocks get.",
     },
     sparsity: {
       title: "How much each block loses",
@@ -105,6 +105,8 @@
       setText(this.explain, TEXTS[this.name].explain(state, this.step));
       if (this.switch) this.showSwitch(state);
       figure.layout.uirevision = this.switch ? `${revision} ${this.shown(state)}` : revision;
+      // When the width changes Plotly takes over the height of this node, which would be none without its plot.
+      this.plot.style.height = `${figure.layout.height}px`;
       // On a touch screen a finger on a plot should scroll the page, not select a region. A phone has no room for tools.
       if (matchMedia("(pointer: coarse)").matches) figure.layout.dragmode = false;
       const small = matchMedia("(pointer: coarse), (max-width: 600px)").matches;

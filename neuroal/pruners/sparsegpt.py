@@ -138,6 +138,7 @@ def _rule(
 ) -> Callable[[int, Tensor], Tensor | None]:
     """A function of (column of the chunk, its weights now) that gives the chunk's mask where it is (re)chosen."""
     import numpy as np
+    import torch
 
     from neuroal.masks import keep_counts, keep_largest, prune_in_groups
 
@@ -164,7 +165,11 @@ def _rule(
         """The next M columns, on weights as compensated so far."""
         if i % of:
             return None
-        return prune_in_groups(saliency(work), round(float(sparsity) * of), of)
+        group = slice(i, i + of)
+        scores = work[:, group].square() / factor.diagonal()[group].square()
+        mask = torch.zeros_like(work, dtype=torch.bool)
+        mask[:, group] = prune_in_groups(scores, round(float(sparsity) * of), of)
+        return mask
 
     if of is not None:
         return by_group

@@ -71,8 +71,10 @@ def checked_ratios(ratios: Collection[float] | None) -> tuple[float, ...] | None
     if ratios is None:
         return None
     good = isinstance(ratios, Collection) and 0 < len(ratios) <= MOST_BLOCKS
-    if not good or not all(_is_share(x) and x < 1 for x in ratios):
-        raise UserError("Your ratios must be numbers from 0 to below 1, one per block, such as 0.5, 0.6, 0.7.")
+    if not good or not all(_is_share(x) and x < 1 for x in ratios) or not any(ratios):
+        raise UserError(
+            "Your ratios must be numbers from 0 to below 1, one per block and not all 0, such as 0.5, 0.6, 0.7."
+        )
     return tuple(float(x) for x in ratios)
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from neuroal.errors import UserError
+from neuroal.method import Method
 from neuroal.models.facts import ModelFacts, inspect
 from neuroal.models.memory import AUTO_BYTES, gigabytes, machine_memory, needed_bytes
+from neuroal.options import Options
 from neuroal.runs.plan import Shape, plan
 from neuroal.runs.spec import RunSpec
 
@@ -24,7 +26,14 @@ EFFICIENCY = 0.68
 # Calibration hidden states are kept for all sequences at once; this many tokens bound them.
 MOST_TOKENS = 2**19
 
-STAGES = {"alignment": "search", "block": "search", "row": "search", "prune": "pruning", "evaluate": "measuring"}
+STAGES = {
+    "alignment": "search",
+    "block": "search",
+    "row": "search",
+    "rate": "rating",
+    "prune": "pruning",
+    "evaluate": "measuring",
+}
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,11 @@ def check(spec: RunSpec, pool: ModelPool | None = None) -> None:
     """Refuses, with one sentence, what cannot work; before any work starts.
 
     Raises:
-        UserError: unknown or unsuitable model, sequences longer than its context, too many tokens, too short a text.
+        UserError: settings that exclude each other, unknown or unsuitable model, sequences longer than its context,
+            too many tokens, too short a text.
     """
+    method = Method(spec.pruner, spec.top_up, Options(**{name: getattr(spec, name) for name in Options.names()}))
+    method.top_up.refuse(method.pruner, method.of, spec.step)
     model = facts(spec.model, spec.revision)
     for label, length in (("Length", spec.length), ("Window length", spec.eval_length)):
         if model.context and length > model.context:

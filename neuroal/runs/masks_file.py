@@ -1,6 +1,7 @@
 """A pruned model kept small: the masks in packed bits, and the values only where pruning changed them.
 
 Pruners that only zero weights (magnitude, Wanda) need one bit per weight: 13 MB for a model of 135 million parameters.
+Where kept weights move too (SparseGPT, refitting) their values are stored, and only theirs.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def save_masks(path: Path, twin: nn.Module, dense: nn.Module, linears: Iterable[
         kept = pruned != 0
         tensors[f"{name}.mask"] = torch.from_numpy(np.packbits(kept.numpy()))
         if not torch.equal(pruned, original * kept):
-            tensors[f"{name}.weight"] = pruned.contiguous()
+            tensors[f"{name}.kept"] = pruned[kept]
     with scratch(path.parent) as aside:
         save_file(tensors, str(aside / path.name))
         os.replace(aside / path.name, path)
@@ -50,18 +51,21 @@ def apply_masks(path: Path, twin: nn.Module, linears: Iterable[str]) -> None:
         if {key.rpartition(".")[0] for key in tensors} != set(names):
             raise ValueError("the file is of other linears")
         for name in names:
-            _apply(twin.get_submodule(name).weight, tensors[f"{name}.mask"], tensors.get(f"{name}.weight"))
+            _apply(twin.get_submodule(name).weight, tensors[f"{name}.mask"], tensors.get(f"{name}.kept"))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError("The pruned weights of this run are gone or damaged; run it again.") from error
 
 
 def _apply(weight: torch.Tensor, mask: torch.Tensor, values: torch.Tensor | None) -> None:
     """Overwrites one weight, with the stored values where pruning changed them."""
-    packed = (weight.numel() + 7) // 8
-    if mask.dtype != torch.uint8 or mask.shape != (packed,) or (values is not None and values.shape != weight.shape):
+    if mask.dtype != torch.uint8 or mask.shape != ((weight.numel() + 7) // 8,):
         raise ValueError(f"a weight of shape {tuple(weight.shape)} does not match what was stored")
+    kept = torch.from_numpy(np.unpackbits(mask.numpy(), count=weight.numel()).reshape(weight.shape) != 0)
     if values is not None:
-        weight.copy_(values)
+        if values.shape != (int(kept.sum()),):
+            raise ValueError("the stored values do not match their mask")
+        moved = torch.zeros(weight.shape, dtype=values.dtype)
+        moved[kept] = values
+        weight.copy_(moved)
         return
-    kept = np.unpackbits(mask.numpy(), count=weight.numel()).reshape(weight.shape)
-    weight.masked_fill_(torch.from_numpy(kept == 0).to(weight.device), 0)
+    weight.masked_fill_(~kept.to(weight.device), 0)

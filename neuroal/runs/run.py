@@ -152,7 +152,7 @@ class _Work:
     def allocate(self) -> Generator[Event, None, Allocation]:
         """The top-up's own search."""
         spec = self.spec
-        if spec.top_up == "neuroal":
+        if TOP_UPS.get(spec.top_up).steps:
             yield StageStarted(
                 "search", "Searching lambda: pruning each block with every slope and comparing activations."
             )
@@ -160,8 +160,8 @@ class _Work:
             yield StageStarted("rate", "Rating every block of the dense model.")
         return (yield from self._allocation(spec.top_up, spec.sparsity))
 
-    def _allocation(self, top_up: str, sparsity: float) -> Generator[Event, None, Allocation]:
-        """An allocation with all the options of the spec."""
+    def _allocation(self, top_up: str, sparsity: float, **changes: Any) -> Generator[Event, None, Allocation]:
+        """An allocation with all the options of the spec but for ``changes``."""
         spec = self.spec
         return (
             yield from iter_allocate(
@@ -173,7 +173,7 @@ class _Work:
                 sparsity=sparsity,
                 mode=spec.mode,
                 known=self.known.scores,
-                **{name: getattr(spec, name) for name in Options.names()},
+                **{name: getattr(spec, name) for name in Options.names()} | changes,
             )
         )
 
@@ -211,7 +211,11 @@ class _Work:
         """The uniform control: same pruner and options, same sparsity everywhere; measured, then let go."""
         if self.windows is None or "uniform" in self.known.measured:
             return
-        uniform = drain(self._allocation("uniform", chosen.target))  # its ratios are no news for the page
+        if self.spec.top_up == "custom":  # the mean of own ratios, which a pattern alone would not give
+            same = (chosen.target,) * len(self.lm.stack)
+            uniform = drain(self._allocation("custom", chosen.target, block_sparsity=same))
+        else:
+            uniform = drain(self._allocation("uniform", chosen.target))  # its ratios are no news for the page
         twin = yield from self.prune(uniform, "uniform")
         yield from self.measure("uniform", twin)
 

@@ -125,7 +125,8 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
-            check_field(f, getattr(self, f.name))
+            if not (f.name == "sparsity" and self.pattern):  # the pattern decides it, and may go beyond the range
+                check_field(f, getattr(self, f.name))
         self._normalise()
         if self.top_up == "custom" and self.block_sparsity is None:
             raise UserError("The custom top-up needs your ratios, one per block; give them, or pick another top-up.")
@@ -152,6 +153,9 @@ class RunSpec:
             "evaluations": checked_evaluations(self.evaluations, EVALUATIONS),
             "text": self.text if self.source == "own" else "",
         }
+        for name, default in _DEFAULTS.items():
+            if isinstance(default, float) and not (name == "sparsity" and values["pattern"]):
+                values[name] = float(getattr(self, name))  # 5 and 5.0 are one question
         for name in _claimed() - set(TOP_UPS.get(self.top_up).settings):
             values[name] = _DEFAULTS[name]  # nothing looks at it
         if values["pattern"]:
@@ -167,7 +171,8 @@ class RunSpec:
 
     def key(self) -> str:
         """Hash of the canonical JSON: equal for two runs that ask the same question (32 hex digits)."""
-        canonical = json.dumps(self.card(), sort_keys=True, separators=(",", ":"))
+        card = {name: value for name, value in self.card().items() if name not in _ADDED or value != _ADDED[name]}
+        canonical = json.dumps(card, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
     def to_json(self) -> str:
@@ -203,6 +208,15 @@ class RunSpec:
 
 
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(RunSpec)}
+
+# Settings that came later count in the key where they are not at their default: earlier answers stay answers.
+_ADDED = {
+    name: list(_DEFAULTS[name]) if isinstance(_DEFAULTS[name], tuple) else _DEFAULTS[name]
+    for name in (
+        "pattern", "exclude", "reconstruct", "block_sparsity", "owl_m", "owl_lambda", "alpha_epsilon", "dsnot_cycles",
+        "dsnot_threshold", "renormalise", "exact_budget", "exact_statistics",
+    )
+}  # fmt: skip
 
 
 def _claimed() -> set[str]:

@@ -6,12 +6,14 @@ import math
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
+from neuroal.errors import UserError
 from neuroal.topups.base import TOP_UPS, TopUp
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from neuroal.allocation import Allocation
+    from neuroal.blocks import Linear
     from neuroal.runs.events import Event
     from neuroal.search import Problem
 
@@ -38,7 +40,7 @@ class AlphaPruning(TopUp):
 
         alphas = []
         for b, linears in enumerate(problem.stack.linears):
-            own = [exponent(linear.weight) for linear in linears]
+            own = [self._exponent(b, linear) for linear in linears]
             alphas.append(sum(own) / len(own) if own else math.nan)
             yield BlockRated("alpha", "power-law exponent of the spectra", b, alphas[-1])
         ratios = self._ratios(problem, alphas)
@@ -47,12 +49,22 @@ class AlphaPruning(TopUp):
             from neuroal.budget import renormalised
 
             ratios = [float(r) for r in renormalised(ratios, problem.sparsity, problem.sizes)]
-        elif beyond:
+        elif beyond and problem.of is None:
             yield Notice(
                 f"{beyond} block ratios came out at 100 % or more: all their weights are pruned. The option 'Restore "
                 "the mean' keeps them at 99 % and shifts the others."
             )
         return (yield from closing(problem, problem.spread(ratios)))
+
+    def _exponent(self, b: int, linear: Linear) -> float:
+        import torch
+
+        if not bool(torch.isfinite(linear.weight).all()):
+            raise UserError(
+                f"The weights of {linear.path} (block {b}) are not finite numbers, so they have no spectrum; "
+                "try another precision, or check the checkpoint."
+            )
+        return exponent(linear.weight)
 
     def _ratios(self, problem: Problem, alphas: list[float]) -> list[float]:
         """Between 1 - epsilon and 1 + epsilon by exponent, then scaled so that the weighted mean is the target."""
@@ -94,9 +106,11 @@ def exponent(weight: Tensor) -> float:
         if cut > UPPER * peak:
             break
         tail = count - i
-        spread = suffix[i] - tail * float(logs[i])
-        alpha = 1 + tail / spread if spread > 0 else math.inf
-        distance = _distance(values[i:], cut, alpha) if 1 < alpha < math.inf else 1.0
+        spread = suffix[i] - tail * float(logs[i]) if cut > 0 else 0.0
+        if not spread > 0:  # all equal from here on, or zeros: no tail, so no exponent
+            continue
+        alpha = float(1 + tail / spread)
+        distance = _distance(values[i:], cut, alpha)
         if distance < best:
             best, alpha_best = distance, alpha
     return alpha_best

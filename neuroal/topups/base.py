@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from neuroal.errors import UserError
 from neuroal.registry import Registry
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from neuroal.allocation import Allocation
     from neuroal.blocks import DecoderStack, Linear
     from neuroal.options import Options
+    from neuroal.pruners import Pruner
     from neuroal.runs.events import Event
     from neuroal.search import Problem
 
@@ -50,6 +52,14 @@ class TopUp(ABC):
         from neuroal.options import Options
 
         self.options = options or Options()
+
+    def refuse(self, pruner: Pruner, of: int | None, step: str) -> None:
+        """Raises UserError where it cannot go with that pruner, N:M pattern (its M) or step; called before any work."""
+        if of is not None and self.steps and step != "block":
+            raise UserError(
+                f"An N:M pattern has one N per block, so the rows of step {step!r} cannot vary within it; "
+                "choose the step 'block', or no pattern."
+            )
 
     @abstractmethod
     def allocate(self, problem: Problem) -> Generator[Event, None, Allocation]:

@@ -38,8 +38,6 @@ class Custom(TopUp):
         sizes = problem.sizes
         mean = sum(r * n for r, n in zip(ratios, sizes, strict=True)) / sum(sizes)
         if abs(mean - problem.sparsity) > 0.0005:
-            yield Notice(
-                f"Your ratios prune {mean:.1%} of the weights; the sparsity ratio {problem.sparsity:.1%} is not used."
-            )
+            yield Notice(f"Your ratios prune {mean:.1%} of the weights; they take the place of the sparsity ratio.")
         problem.sparsity = mean
         return (yield from closing(problem, problem.spread(ratios)))

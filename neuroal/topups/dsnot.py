@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from neuroal.allocation import Allocation
     from neuroal.blocks import DecoderStack, Linear
+    from neuroal.pruners import Pruner
     from neuroal.runs.events import Event
     from neuroal.search import Problem
 
@@ -35,19 +36,22 @@ class DSnoT(TopUp):
     settings = ("dsnot_cycles", "dsnot_threshold")
     rank = 50
 
+    def refuse(self, pruner: Pruner, of: int | None, step: str) -> None:
+        """Raises UserError for pruners that move weights, and for patterns."""
+        if pruner.moves_weights:
+            raise UserError(
+                f"DSnoT refines the mask of a metric, and {pruner.name} moves weights while it prunes; "
+                "choose Wanda, MULTIFLOW or magnitude with DSnoT."
+            )
+        if of is not None:
+            raise UserError(
+                "DSnoT swaps weights across a whole row, which breaks an N:M pattern; choose one of the two."
+            )
+
     def allocate(self, problem: Problem) -> Generator[Event, None, Allocation]:
         """The refinement itself happens at pruning, when each linear's input is known."""
         from neuroal.closing import closing
 
-        if problem.pruner.moves_weights:
-            raise UserError(
-                f"DSnoT refines the mask of a metric, and {problem.pruner.name} moves weights while it prunes; "
-                "choose Wanda, MULTIFLOW or magnitude with DSnoT."
-            )
-        if problem.of is not None:
-            raise UserError(
-                "DSnoT swaps weights across a whole row, which breaks an N:M pattern; choose one of the two."
-            )
         return (yield from closing(problem, problem.spread([problem.sparsity] * len(problem.stack))))
 
     def refining_statistics(self) -> tuple[Any, ...]:
@@ -61,10 +65,10 @@ class DSnoT(TopUp):
         return linear in stack.attention(b)
 
     def refine(self, weight: Tensor, mask: Tensor, statistics: Any) -> tuple[Tensor, str]:
-        """At most ``dsnot_cycles`` swaps a row, and never more than it has kept weights."""
-        kept = int((~mask[0]).sum())
+        """At most ``dsnot_cycles`` swaps a row, and never more than any row has kept weights."""
+        kept = int((~mask).sum(1).min())
         cycles = min(self.options.dsnot_cycles, kept)
-        refined = swap(weight, mask, statistics, cycles, self.options.dsnot_threshold)
+        refined = swap(weight, mask, statistics, cycles, self.options.dsnot_threshold) if cycles else mask
         short = f"its rows keep {kept} weights, so DSnoT made at most {kept} of {self.options.dsnot_cycles} swaps each"
         return refined, short if cycles < self.options.dsnot_cycles else ""
 
@@ -77,9 +81,9 @@ def swap(weight: Tensor, mask: Tensor, statistics: Any, cycles: int, threshold: 
     side can still change that row.
 
     Args:
-        weight: [out, in]. mask: bool [out, in], True = pruned, the same count in every row.
+        weight: [out, in]. mask: bool [out, in], True = pruned.
         statistics: offers ``norm``, ``mean`` and ``variance``, float32 [in].
-        cycles: at most the kept weights of a row.
+        cycles: at most the kept weights of any row.
     """
     import torch
 
@@ -89,7 +93,7 @@ def swap(weight: Tensor, mask: Tensor, statistics: Any, cycles: int, threshold: 
     regrow = _regrow_order(contribution, mask, statistics.variance)
     prune = _prune_order(weight.abs().float() * statistics.norm, contribution, mask)
     low_g, high_g = torch.zeros_like(rows), torch.full_like(rows, regrow.shape[1] - 1)
-    low_p, high_p = torch.zeros_like(rows), torch.full_like(rows, prune.shape[1] - 1)
+    low_p, high_p = torch.zeros_like(rows), (~mask).sum(1) - 1
     active = torch.ones_like(rows, dtype=torch.bool)
     for _ in range(cycles):
         if not bool(active.any()):
@@ -118,16 +122,18 @@ def _prune_order(metric: Tensor, contribution: Tensor, mask: Tensor) -> Tensor:
     """Kept columns: negative contributions from the front, positive ones from the back, the least important outermost.
 
     Returns:
-        int64 [out, kept]; places left over by contributions of exactly zero hold the least important column.
+        int64 [out, most kept of any row]; places left over by contributions of exactly zero hold the least important
+        column, as do those beyond what a row keeps.
     """
     import torch
 
-    count = int((~mask[0]).sum())
+    own = (~mask).sum(1, keepdim=True)  # [out, 1]
+    count = int(own.max())
     kept = metric.masked_fill(mask, torch.inf).argsort(dim=1, stable=True)[:, :count]
-    sign = contribution.gather(1, kept)
+    sign = contribution.gather(1, kept).masked_fill(torch.arange(count, device=own.device) >= own, 0)
     negative, positive = sign < 0, sign > 0
     place = torch.full_like(kept, count)  # one place too many, for the zeros
     place = torch.where(negative, negative.cumsum(1) - 1, place)
-    place = torch.where(positive, count - positive.cumsum(1), place)
+    place = torch.where(positive, own - positive.cumsum(1), place)
     order = kept[:, :1].expand(-1, count + 1).clone()
     return order.scatter_(1, place, kept)[:, :count]

@@ -53,7 +53,9 @@ def _block_step(scorer: Scorer) -> Generator[Event, None, Searched]:
     problem = scorer.problem
     lambdas = problem.options.lambdas or block_lambdas(problem.sparsity)
     searched = yield from search(scorer, "block", lambdas, lambda lam: problem.spread(_ratios(problem, lam)))
-    yield from clipping_notice(problem, *block_schedule(problem.sparsity, searched.lam, len(problem.stack)))
+    yield from clipping_notice(
+        problem, *block_schedule(problem.sparsity, searched.lam, len(problem.stack), problem.weights)
+    )
     return searched
 
 
@@ -77,8 +79,8 @@ def _row_step(scorer: Scorer, block: Searched | None) -> Generator[Event, None, 
         alignment = yield from alignment_pass(scorer, problem.spread(base))
     if names := undriven(problem.stack, alignment, problem.options.gqa):
         yield Notice(
-            f"The rows of {', '.join(names)} keep their block's ratio: what reads them has another width, "
-            "so no alignment value belongs to each row."
+            f"The rows of {', '.join(names)} keep their block's ratio: "
+            "no layout was found that gives each row an alignment value of what reads it."
         )
     lambdas = problem.options.lambdas or ROW_LAMBDAS
     return (yield from search(scorer, "row", lambdas, lambda lam: _rows(problem, alignment, base, lam)))
@@ -87,7 +89,7 @@ def _row_step(scorer: Scorer, block: Searched | None) -> Generator[Event, None, 
 def _ratios(problem: Problem, lam: float) -> list[float]:
     from neuroal.closing import restored
 
-    return restored(problem, *block_schedule(problem.sparsity, lam, len(problem.stack)))
+    return restored(problem, *block_schedule(problem.sparsity, lam, len(problem.stack), problem.weights))
 
 
 def _rows(problem: Problem, alignment: Alignment, base: list[float], lam: float) -> Sparsity:

@@ -37,7 +37,7 @@ class OWL(TopUp):
             gathered, hidden = stack.gather(b, hidden, problem.captured, InputNorm)
             outliers.append(self._outliers(problem, b, gathered))
             yield BlockRated("outliers", "weights beyond M times the mean, %", b, outliers[-1])
-        ratios, replaced = value_schedule(outliers, problem.sparsity, problem.options.owl_lambda)
+        ratios, replaced = value_schedule(outliers, problem.sparsity, problem.options.owl_lambda, problem.weights)
         yield from clipping_notice(problem, ratios, replaced)
         return (yield from closing(problem, problem.spread(restored(problem, ratios, replaced))))
 
@@ -45,6 +45,8 @@ class OWL(TopUp):
         """Percentage of the block's weights that are outliers; all its linears that are called form one pool."""
         import torch
 
+        if not gathered:
+            return 0.0  # a block without linears has no outliers
         saliency = torch.cat(
             [
                 (linear.weight.abs().float() * stat.norm).flatten()

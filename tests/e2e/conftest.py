@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, Request
+from playwright.sync_api import Browser, Page, Request, expect
+
+# A busy machine is slow, not wrong: what is expected at once may take a while to show.
+expect.set_options(timeout=15_000)
 
 
 @pytest.fixture

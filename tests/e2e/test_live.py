@@ -286,6 +286,20 @@ def test_dark_mode_redraws_and_a_phone_does_not_scroll_sideways(page: Page, app:
     assert layout["paper_bgcolor"] == "rgba(0,0,0,0)"
 
 
+def test_figures_keep_their_height_when_the_window_changes(page: Page, app: App, log: list[Record]) -> None:
+    app.source.logs["resize"] = log
+    app.source.over.add("resize")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    look_at(page, app, "run=resize")
+    settled(page, "Finished in")
+    tall = "[...document.querySelectorAll('.js-plotly-plot')].map(p => p.offsetHeight)"
+    before = page.evaluate(tall)
+    narrow = "() => [...document.querySelectorAll('.main-svg')].every(s => s.getBoundingClientRect().right <= 700)"
+    page.set_viewport_size({"width": 700, "height": 900})
+    page.wait_for_function(narrow)
+    assert page.evaluate(tall) == before and min(before) > 200
+
+
 def test_a_hidden_page_keeps_folding(page: Page, app: App, log: list[Record]) -> None:
     app.source.logs["hidden"] = log[:40]
     look_at(page, app, "run=hidden")

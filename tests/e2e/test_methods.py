@@ -29,6 +29,7 @@ def test_owl_rates_every_block_and_spreads_by_it(page: Page, server: Server) -> 
     pick(page, "Top-up", "OWL")
     expect(field(page, "Lambdas")).to_be_hidden()
     expect(field(page, "NeuroAL step")).to_be_hidden()
+    expect(page.locator("#estimate")).to_contain_text(re.compile(r"rating \d+ s.* of memory"), timeout=LONG)
     field(page, "OWL's lambda").fill("0.055")
     field(page, "Keep dense").fill("*.down_proj")
     page.keyboard.press("Tab")

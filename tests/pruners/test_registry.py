@@ -53,7 +53,9 @@ def test_entries_are_listed_by_rank_then_by_name() -> None:
     for name, rank in (("red", 2), ("green", 1), ("blue", 2)):
         registry.register(type(name, (), {"name": name, "label": name.title(), "rank": rank}))
     assert registry.labels == {"green": "Green", "blue": "Blue", "red": "Red"}
-    with pytest.raises(UserError, match="Colour 'gren' is not known. Did you mean 'green'[?] Known: green, blue, red[.]"):
+    with pytest.raises(
+        UserError, match="Colour 'gren' is not known. Did you mean 'green'[?] Known: green, blue, red[.]"
+    ):
         registry.get("gren")
 
 

@@ -65,11 +65,14 @@ def test_a_pruned_model_comes_back_bit_exact(tmp_path: Path, dtype: torch.dtype,
 
 
 def test_values_are_stored_only_where_pruning_changed_them(tmp_path: Path) -> None:
-    """12, 35 and 8 weights make 2, 5 and 1 bytes; the middle one was moved and is stored whole besides."""
+    """12, 35 and 8 weights make 2, 5 and 1 bytes; the middle one was moved and its kept weights are stored besides."""
     dense = Model()
-    save_masks(tmp_path / "m", pruned(dense, moved="block.odd"), dense, NAMES)
+    twin = pruned(dense, moved="block.odd")
+    kept = int(twin.get_submodule("block.odd").weight.count_nonzero())
+    assert 0 < kept < 35
+    save_masks(tmp_path / "m", twin, dense, NAMES)
     stored = {name: tuple(tensor.shape) for name, tensor in load_file(str(tmp_path / "m")).items()}
-    assert stored == {"first.mask": (2,), "block.odd.mask": (5,), "last.mask": (1,), "block.odd.weight": (5, 7)}
+    assert stored == {"first.mask": (2,), "block.odd.mask": (5,), "last.mask": (1,), "block.odd.kept": (kept,)}
 
 
 def test_a_mask_is_its_bits_in_order(tmp_path: Path) -> None:
@@ -146,8 +149,8 @@ def rewritten(path: Path, **changes: torch.Tensor | None) -> None:
         {"first__mask": torch.zeros(3, dtype=torch.uint8)},
         {"first__mask": torch.zeros(2)},
         {"first__mask": torch.zeros(2, 1, dtype=torch.uint8)},
-        {"last__weight": torch.zeros(8)},
-        {"last__weight": torch.zeros(1, 1)},
+        {"last__kept": torch.zeros(9)},
+        {"last__kept": torch.zeros(1, 1)},
         {"stranger__mask": torch.zeros(2, dtype=torch.uint8)},
         {"block__mask": torch.zeros(2, dtype=torch.uint8)},
         {"mask": torch.zeros(2, dtype=torch.uint8)},

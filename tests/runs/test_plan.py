@@ -108,11 +108,10 @@ def test_refining_looks_at_data_that_the_control_does_not_need() -> None:
 
 
 @pytest.mark.parametrize("top_up", TOP_UPS.labels)
-@pytest.mark.parametrize("step", ["block", "row", "both"])
-def test_the_estimate_knows_every_stage(top_up: str, step: str) -> None:
+def test_the_estimate_knows_every_stage(top_up: str) -> None:
     own = {"block_sparsity": (0.5, 0.6)} if top_up == "custom" else {}
-    for stage in planned(top_up=top_up, step=step, **own):
-        assert stage.partition(":")[0] in STAGES
+    for step in ("row", "both"):
+        assert {stage.partition(":")[0] for stage in planned(top_up=top_up, step=step, **own)} <= set(STAGES)
 
 
 def test_without_evaluations_there_is_no_control() -> None:

@@ -64,9 +64,7 @@ def test_a_linear_of_zeros_spoils_no_ratio(model: LlamaForCausalLM, tokens: torc
     assert found.mean(model) == pytest.approx(0.6) and all(0 < ratio < 1 for ratio in found.by_block())
 
 
-def test_weights_that_are_not_finite_are_refused_in_one_sentence(
-    model: LlamaForCausalLM, tokens: torch.Tensor
-) -> None:
+def test_weights_that_are_not_finite_are_refused_in_one_sentence(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
     model.model.layers[1].mlp.up_proj.weight[3, 3] = float("nan")
     with pytest.raises(UserError, match=r"model\.layers\.1\.mlp\.up_proj"):
         allocated(model, tokens, top_up="alphapruning", sparsity=0.6)

@@ -15,7 +15,7 @@ def test_each_block_gets_its_ratio_and_their_mean_is_the_target(model: LlamaForC
     found = allocated(model, tokens, top_up="custom", block_sparsity=[0.25, 0.0, 0.5], sparsity=0.6)
     assert found.by_block() == [0.25, 0.0, 0.5]
     assert found.allocation.target == pytest.approx(0.25)
-    assert found.notices == ["Your ratios prune 25.0% of the weights; the sparsity ratio 60.0% is not used."]
+    assert found.notices == ["Your ratios prune 25.0% of the weights; they take the place of the sparsity ratio."]
     report = neuroal.prune(model, tokens, found.allocation)
     assert report.overall == pytest.approx(0.25)
 

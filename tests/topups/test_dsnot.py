@@ -135,7 +135,14 @@ def test_rows_of_different_counts_keep_theirs() -> None:
     weight, _, statistics = _random(rows=2, columns=8, pruned=4)
     mask = torch.tensor([[True] * 5 + [False] * 3, [True] * 4 + [False] * 4])
     for cycles in (1, 2, 3):
-        refined, _ = DSnoT(Options(dsnot_cycles=cycles, dsnot_threshold=0.0)).refine(weight, mask, statistics)
+        top_up = DSnoT(Options(dsnot_cycles=cycles, dsnot_threshold=0.0))
+        refined, _ = top_up.refine(weight, mask, statistics)
         assert refined.sum(1).tolist() == [5, 4]
-        flipped, _ = DSnoT(Options(dsnot_cycles=cycles, dsnot_threshold=0.0)).refine(weight.flip(0), mask.flip(0), statistics)
+        flipped, _ = top_up.refine(weight.flip(0), mask.flip(0), statistics)
         assert torch.equal(flipped.flip(0), refined), "whatever the order of the rows"
+
+
+def test_rows_that_keep_nothing_have_nothing_to_swap() -> None:
+    weight, mask, statistics = _random(columns=8, pruned=8)
+    refined, trouble = DSnoT().refine(weight, mask, statistics)
+    assert torch.equal(refined, mask) and "keep 0 weights" in trouble

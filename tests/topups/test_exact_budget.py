@@ -57,9 +57,7 @@ def test_what_is_excluded_is_no_part_of_it(model: LlamaForCausalLM, tokens: torc
 
 
 def test_a_pattern_goes_before_it(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
-    allocation = allocated(
-        model, tokens, top_up="uniform", pattern="2:4", sparsity=0.5, exact_budget=True
-    ).allocation
+    allocation = allocated(model, tokens, top_up="uniform", pattern="2:4", sparsity=0.5, exact_budget=True).allocation
     assert neuroal.prune(model, tokens, allocation).overall == 0.5
     zeros = model.model.layers[0].mlp.down_proj.weight == 0
     assert (zeros.reshape(-1, 4).sum(1) == 2).all()

@@ -83,7 +83,7 @@ def test_the_mean_of_rows_is_restored_where_it_is_asked_for(
     assert abs(plain.mean(model) - 0.9) > 1e-3
     found = allocated(model, tokens, step=step, renormalise=True, **STEEP)
     assert found.mean(model) == pytest.approx(0.9, abs=1e-9) and found.notices == []
-    assert all(0.01 <= np.min(r) and np.max(r) <= 0.99 for r in found.allocation.sparsity.values())
+    assert all(np.min(r) >= 0.01 and np.max(r) <= 0.99 for r in found.allocation.sparsity.values())
 
 
 def test_restoring_changes_nothing_where_nothing_was_clipped(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
