@@ -27,6 +27,7 @@ class Options:
         exact_statistics: plain means in SparseGPT's norms, and DSnoT's variance over all tokens (the reference lets
             early sequences dominate the one, and leaves what differs between sequences out of the other).
         reconstruct: after masking, kept weights are refitted to the outputs on the calibration inputs.
+        continuations: for the refit, sequences that the dense model writes on from each calibration sequence.
     """
 
     lambdas: tuple[float, ...] | None = None
@@ -43,6 +44,7 @@ class Options:
     exact_budget: bool = False
     exact_statistics: bool = False
     reconstruct: bool = False
+    continuations: int = 3
 
     @classmethod
     def names(cls) -> list[str]:

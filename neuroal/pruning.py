@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from neuroal.allocation import Allocation, Sparsity, mean_sparsity
 from neuroal.blocks import Captured, DecoderStack, Linear
+from neuroal.continuations import iter_continuations
 from neuroal.errors import UserError
 from neuroal.method import Method
 from neuroal.options import Options
-from neuroal.reconstruction import reconstruct
-from neuroal.runs.events import BlockPruned, Event, Notice, PruningFinished
+from neuroal.reconstruction import DAMPING, DAMPING_WITH_CONTINUATIONS, reconstruct
+from neuroal.runs.events import BlockPruned, Event, Notice, PruningFinished, StageStarted
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class PruneReport:
 
 @torch.no_grad()
 def iter_prune(
-    model: nn.Module, tokens: Tensor, allocation: Allocation, *, variant: str = "chosen"
+    model: nn.Module, tokens: Tensor, allocation: Allocation, *, variant: str = "chosen", written: Tensor | None = None
 ) -> Generator[Event, None, PruneReport]:
     """Prunes ``model`` in place.
 
@@ -37,6 +39,7 @@ def iter_prune(
         tokens: int64 [samples, length], calibration; not looked at by a pruner that needs no data.
         allocation: from ``allocate``.
         variant: names this pruning in the events.
+        written: from :func:`iter_written` with these tokens, where several prunings share it; else it is written anew.
 
     Yields:
         BlockPruned for each block, then PruningFinished. Closing the generator stops at a block boundary and leaves the
@@ -48,6 +51,10 @@ def iter_prune(
     unknown = set(allocation.sparsity) - {linear.path for linear in stack.all_linears()}
     if unknown:
         raise UserError(f"The allocation was made for another model: this one has no linear {sorted(unknown)[0]!r}.")
+    if method.options.reconstruct and method.options.continuations:
+        if written is None:
+            written = yield from iter_written(stack.model, tokens, method.options.continuations, variant)
+        tokens = torch.cat([tokens, written])
     captured = stack.capture(tokens) if method.needs_data else None
     hidden = captured.hidden if captured else []
     achieved: dict[str, float] = {}
@@ -63,6 +70,21 @@ def iter_prune(
     report = PruneReport(achieved, _overall(stack, achieved))
     yield PruningFinished(variant, report.overall, time.perf_counter() - started)
     return report
+
+
+def iter_written(
+    model: nn.Module, tokens: Tensor, each: int, variant: str = "chosen"
+) -> Generator[Event, None, Tensor]:
+    """What the dense model writes on from the calibration sequences, ``each`` times; yields how far it is."""
+    writing = iter_continuations(model, tokens, each)
+    while True:
+        try:
+            done = next(writing)
+        except StopIteration as end:
+            return end.value
+        yield StageStarted(
+            f"prune:{variant}", f"The dense model writes text to refit on: {done} of {len(tokens) * each} sequences."
+        )
 
 
 def _prune_block(
@@ -83,11 +105,19 @@ def _refit_block(
     for g, group in enumerate(stack.groups[b]):
         (stat,), _ = stack.gather(b, hidden, captured, method.statistics, outputs=False, groups=(g,))
         for linear, weight in method.pruned(stack, b, dict.fromkeys(group, stat), sparsity, group).items():
-            start = weight if method.pruner.moves_weights else None
-            linear.weight.copy_(reconstruct(linear.weight, weight != 0, stat, start=start))
+            linear.weight.copy_(_refitted(linear.weight, weight, stat, method))
     called = {linear for group in stack.groups[b] for linear in group}
     idle = [linear for linear in stack.linears[b] if linear not in called]
     method.pruned(stack, b, {}, sparsity, idle)  # prunes nothing, but remembers to say so
+
+
+def _refitted(dense: Tensor, pruned: Tensor, statistics: Any, method: Method) -> Tensor:
+    """The weight with the zeros of ``pruned`` and its other entries solved for; from where the pruner left them."""
+    if method.pruner.refits:
+        return pruned
+    damping = DAMPING_WITH_CONTINUATIONS if method.options.continuations else DAMPING
+    start = pruned if method.pruner.moves_weights else None
+    return reconstruct(dense, pruned != 0, statistics, damping=damping, start=start)
 
 
 def zeros(linear: Linear) -> float:

@@ -8,76 +8,33 @@ One quadratic problem per row, all rows with the same matrix ``A = XᵀX + δ m 
 gradients with the diagonal of ``A`` as preconditioner, started at the masked weight. Nothing is trained: there is no
 gradient of the model, only a linear system for each layer.
 
-Which weights are kept can be chosen for the same objective (:func:`prune`): the alternating direction method
-of multipliers moves weights and pattern in turn while the sparsity rises, so that a weight pruned early can come back.
-
-Layer-wise least squares for pruning is known from SparseGPT (arXiv 2301.00774), the alternating directions from arXiv
-2401.02938, conjugate gradients on a fixed pattern as the step after them from ALPS (arXiv 2406.07831).
+Layer-wise least squares for pruning is known from SparseGPT (arXiv 2301.00774), conjugate gradients on a fixed pattern
+from ALPS (arXiv 2406.07831).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
-
-from neuroal.masks import select
-from neuroal.statistics import InputNorm
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # Chosen on calibration text only: SmolLM2-135M, NeuroAL's block schedule, calibrated on 6 sequences of 128 tokens,
 # perplexity of 2 others. With so few tokens it is over-fitting that decides, so that the damping is large.
 #
 # On Wanda's pattern, sparsity 0.6 (masked only: 93.9): damping 0.01 68.4, 0.1 59.7, 0.3 59.6; on the bundled prose
 # (141.7) 123.5, 112.6 and 111.3. Damping each feature in proportion to its own square: 62.2 (at 0.1), 60.6 (at 0.3).
+# With the model's own continuations as more calibration text 0.1: 54.5.
 ITERATIONS = 10
 DAMPING = 0.3
-
-# On the pattern chosen here, sparsity 0.7, with three times as many sequences sampled from the dense model beside the
-# calibration (Wanda's pattern: 82.4): penalty 0.3 87.4, 1 75.5, 2 77.7; 20 rounds without finishing iterations 77.1.
-# Without the sampled sequences a chosen pattern over-fits too: 90.5 at damping 0.2.
-ROUNDS = 15
-FINISHING = 5
-SAMPLED_DAMPING = 0.1
-PENALTY = 1.0
-
-
-class Gram(InputNorm):
-    """The activation norm and, beside it, all products of two input features: ``XᵀX`` summed over every token."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._gram: Tensor | None = None
-
-    def update(self, inputs: Tensor) -> None:
-        """Takes in a batch of sequences, [batch, tokens, in]; [tokens, in] counts as one sequence."""
-        super().update(inputs)
-        rows = inputs.reshape(-1, inputs.shape[-1]).float()  # [tokens of the batch, in]
-        if self._gram is None:
-            self._gram = rows.t() @ rows
-        else:
-            self._gram.addmm_(rows.t(), rows)
-
-    @property
-    def gram(self) -> Tensor:
-        """``XᵀX``, float32 [in, in].
-
-        Raises:
-            RuntimeError: nothing was gathered: the linear was never called.
-        """
-        if self._gram is None:
-            raise RuntimeError("No input reached this linear, so it cannot be reconstructed.")
-        return self._gram
+DAMPING_WITH_CONTINUATIONS = 0.1
 
 
 @torch.no_grad()
 def reconstruct(
     weight: Tensor,
     kept: Tensor,
-    statistics: Gram,
+    statistics: Any,
     *,
     iterations: int = ITERATIONS,
     damping: float = DAMPING,
@@ -91,7 +48,8 @@ def reconstruct(
     Args:
         weight: dense, [out, in], any float dtype; not written to.
         kept: bool [out, in], False where the weight is pruned.
-        statistics: of the inputs that the linear will receive, so with everything before it already pruned.
+        statistics: offers ``gram``, XᵀX to any scale, of the inputs that the linear will receive: with everything
+            before it already pruned.
         iterations: of conjugate gradients; each costs one product [out, in] x [in, in].
         damping: δ, in units of the mean squared input feature.
         start: [out, in] where to start from instead of the masked weight; what is not kept of it is not looked at.
@@ -108,78 +66,6 @@ def reconstruct(
     solved = _conjugate_gradients(matrix, dense, begin, kept, iterations).to(weight.dtype)
     better = _loss(matrix, solved.float() - dense) < _loss(matrix, masked - dense)  # False for NaN
     return torch.where(better, solved, masked.to(weight.dtype))
-
-
-@torch.no_grad()
-def prune(
-    weight: Tensor,
-    statistics: Gram,
-    sparsity: float | np.ndarray,
-    *,
-    rounds: int = ROUNDS,
-    iterations: int = FINISHING,
-    damping: float = SAMPLED_DAMPING,
-) -> Tensor:
-    """Chooses which weights to keep for what is left after reconstruction, and reconstructs them.
-
-    Args:
-        weight: dense, [out, in], any float dtype; not written to.
-        statistics: as for :func:`reconstruct`.
-        sparsity: one ratio for all rows, or a float64 vector with one per row; masks.py says how each rounds.
-        rounds: of alternation; each costs about as much as one iteration.
-
-    Returns:
-        a new tensor [out, in] with the dtype of ``weight``. Where the inputs are all zero or not finite, the largest
-        weights are kept as they are.
-    """
-    dense, matrix = weight.float(), damped(statistics.gram, damping)
-    if not (matrix.isfinite().all() and matrix.diagonal().gt(0).all()):
-        return weight.masked_fill(select(dense.abs(), sparsity), 0)
-    kept, start = _alternate(matrix, dense, sparsity, rounds)
-    return reconstruct(weight, kept, statistics, iterations=iterations, damping=damping, start=start)
-
-
-def _alternate(matrix: Tensor, dense: Tensor, sparsity: float | np.ndarray, rounds: int) -> tuple[Tensor, Tensor]:
-    """Alternating directions on inputs scaled so that ``A`` has a diagonal of ones.
-
-    With a penalty ρ and multipliers U [out, in], from V = W and U = 0, each round does
-
-        Z = V + U where |V + U| is among the largest of its row, else 0      (the share of zeros rises to ``sparsity``)
-        U = U + V - Z
-        V = (W A + ρ (Z - U)) (A + ρ I)⁻¹
-
-    Args:
-        matrix: A, the damped Gram, float32 [in, in].
-        dense: W, float32 [out, in].
-
-    Returns:
-        bool [out, in], True = kept, and the weights V + U it came to, float32 [out, in], not yet masked.
-    """
-    scale = matrix.diagonal().sqrt()
-    matrix = matrix / scale / scale.unsqueeze(1)
-    inverse = _inverse(matrix, PENALTY)
-    solution, multipliers = dense * scale, torch.zeros_like(dense)
-    goal = solution @ matrix @ inverse
-    for n in range(1, rounds + 1):
-        moved = solution + multipliers
-        kept = moved.masked_fill(select(moved.abs(), sparsity * _ramp(n, rounds)), 0)
-        multipliers = moved - kept
-        solution = torch.addmm(goal, kept - multipliers, inverse, alpha=PENALTY)
-    moved = solution + multipliers
-    return ~select(moved.abs(), sparsity), moved / scale
-
-
-def _ramp(n: int, rounds: int) -> float:
-    """Share of the sparsity asked for in round ``n``: steep first, all of it for the last quarter of the rounds."""
-    progress = min(1.0, n / max(1, int(0.75 * rounds)))
-    return 1.0 - (1.0 - progress) ** 3
-
-
-def _inverse(matrix: Tensor, penalty: float) -> Tensor:
-    """``(matrix + penalty I)⁻¹`` by Cholesky; the eigenvalues are at least the penalty."""
-    shifted = matrix.clone()
-    shifted.diagonal().add_(penalty)
-    return torch.cholesky_inverse(torch.linalg.cholesky(shifted))
 
 
 def damped(gram: Tensor, damping: float) -> Tensor:

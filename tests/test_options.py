@@ -26,6 +26,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "alpha_epsilon": ("alphapruning", 0.2),
     "dsnot_cycles": ("dsnot", 3),
     "dsnot_threshold": ("dsnot", 0.5),
+    "continuations": ("owl", 5),
     "renormalise": ("owl", True),
     "exact_budget": ("uniform", True),
     "exact_statistics": ("dsnot", True),
@@ -40,13 +41,18 @@ def test_defaults_are_those_of_a_run() -> None:
         assert field.name in Options.__doc__, field.name
 
 
+# Options that are looked at with another one only.
+WITH = {"continuations": {"reconstruct": True}}
+
+
 @pytest.mark.parametrize("name", OTHER)
 def test_every_option_reaches_the_engine(model: LlamaForCausalLM, tokens: torch.Tensor, name: str) -> None:
     """The allocation remembers them all, so that pruning needs no more."""
     top_up, value = OTHER[name]
-    settings = {"top_up": top_up, "sparsity": 0.5, name: value}
+    options = {name: value, **WITH.get(name, {})}
+    settings = {"top_up": top_up, "sparsity": 0.5, **options}
     allocation = neuroal.allocate(model, tokens, **settings)
-    assert Options(**allocation.options) == Options(**{name: value})
+    assert Options(**allocation.options) == Options(**options)
     report = neuroal.prune(model, tokens, allocation)
     assert 0.3 < report.overall < 0.7
 
@@ -59,7 +65,7 @@ def test_what_only_another_top_up_looks_at_keeps_its_default(name: str) -> None:
             continue
         common = not any(name in other.settings for other in TOP_UPS.entries)
         expected = value if common or name in top_up.settings else getattr(Options(), name)
-        assert getattr(Options.parse({name: value}, top_up.name), name) == expected
+        assert getattr(Options.parse({name: value, **WITH.get(name, {})}, top_up.name), name) == expected
 
 
 @pytest.mark.parametrize(

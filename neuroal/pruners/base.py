@@ -30,6 +30,7 @@ class Pruner(ABC):
         moves_weights: True when kept weights are changed too, so that no metric alone ranks them.
         gathering, selecting: what it costs, for the estimate: passes through a block that gathering its statistics
             amounts to, and tokens in such a pass that pruning one block amounts to (measured on SmolLM2).
+        refits: True when it solves for the kept weights itself, so that refitting adds nothing to it.
         options: of the allocation.
         notices: what went less well than asked, one sentence each; read and emptied by whoever prunes.
     """
@@ -39,6 +40,7 @@ class Pruner(ABC):
     summary: ClassVar[str]
     needs_data: ClassVar[bool] = True
     moves_weights: ClassVar[bool] = False
+    refits: ClassVar[bool] = False
     gathering: ClassVar[float] = 0.0
     selecting: ClassVar[int] = 350
     rank: ClassVar[int] = 100

@@ -23,7 +23,7 @@ from neuroal.calibration import calibration_tokens, digest, held_out_windows
 from neuroal.evaluation.perplexity import iter_perplexity
 from neuroal.models.loading import LanguageModel
 from neuroal.options import Options
-from neuroal.pruning import iter_prune
+from neuroal.pruning import iter_prune, iter_written
 from neuroal.runs.events import (
     CalibrationReady,
     Event,
@@ -107,6 +107,7 @@ class _Work:
     lm: LanguageModel
     tokens: Tensor
     windows: Tensor | None = None
+    written: Tensor | None = None
 
     def __init__(self, spec: RunSpec, pool: ModelPool, known: Known) -> None:
         self.spec, self.pool, self.known = spec, pool, known
@@ -183,7 +184,9 @@ class _Work:
         yield StageStarted(f"prune:{variant}", f"Pruning to {allocation.target:.0%}: the {VARIANT_WORDS[variant]}.")
         twin = sparse_twin(self.lm.model, (linear.path for linear in self.lm.stack.all_linears()))
         tokens = self.tokens[: spec.prune_samples or spec.samples]
-        yield from iter_prune(twin, tokens, allocation, variant=variant)
+        if spec.reconstruct and spec.continuations and self.written is None:
+            self.written = yield from iter_written(self.lm.model, tokens, spec.continuations, variant)
+        yield from iter_prune(twin, tokens, allocation, variant=variant, written=self.written)
         return twin
 
     def measure(self, variant: str, model: nn.Module) -> Generator[Event, None, None]:

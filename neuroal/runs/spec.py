@@ -80,6 +80,9 @@ class RunSpec:
         "Refit the kept weights",
         "After masking, kept weights are refitted to the outputs on the calibration text.",
     )
+    continuations: int = _setting(
+        3, "Continuations", "Sequences that the model writes on from each sample, to refit on.", minimum=0, maximum=32
+    )
     block_sparsity: tuple[float, ...] | None = _setting(
         None, "Your ratios", "One sparsity ratio per block, first to last: 0.5, 0.55, 0.6 ..."
     )
@@ -156,12 +159,24 @@ class RunSpec:
         for name, default in _DEFAULTS.items():
             if isinstance(default, float) and not (name == "sparsity" and values["pattern"]):
                 values[name] = float(getattr(self, name))  # 5 and 5.0 are one question
-        for name in _claimed() - set(TOP_UPS.get(self.top_up).settings):
-            values[name] = _DEFAULTS[name]  # nothing looks at it
+        for name in self._idle():
+            values[name] = _DEFAULTS[name]
         if values["pattern"]:
             values["sparsity"] = Pattern.parse(values["pattern"]).sparsity
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def _idle(self) -> set[str]:
+        """Settings that nothing looks at, given the others."""
+        top_up = TOP_UPS.get(self.top_up)
+        idle = {name for each in TOP_UPS.entries for name in each.settings} - set(top_up.settings)
+        if not top_up.steps:
+            idle.add("step")
+        if not self.reconstruct:
+            idle.add("continuations")
+        if self.top_up == "custom":
+            idle.add("sparsity")
+        return idle
 
     def card(self) -> dict[str, Any]:
         """The spec as JSON values, own text replaced by its digest: safe to show and to share."""
@@ -213,12 +228,7 @@ _DEFAULTS = {f.name: f.default for f in dataclasses.fields(RunSpec)}
 _ADDED = {
     name: list(_DEFAULTS[name]) if isinstance(_DEFAULTS[name], tuple) else _DEFAULTS[name]
     for name in (
-        "pattern", "exclude", "reconstruct", "block_sparsity", "owl_m", "owl_lambda", "alpha_epsilon", "dsnot_cycles",
-        "dsnot_threshold", "renormalise", "exact_budget", "exact_statistics",
+        "pattern", "exclude", "reconstruct", "continuations", "block_sparsity", "owl_m", "owl_lambda", "alpha_epsilon",
+        "dsnot_cycles", "dsnot_threshold", "renormalise", "exact_budget", "exact_statistics",
     )
 }  # fmt: skip
-
-
-def _claimed() -> set[str]:
-    """Settings that belong to some top-up."""
-    return {name for top_up in TOP_UPS.entries for name in top_up.settings}

@@ -25,7 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import neuroal
 from neuroal.api import drain
 from neuroal.models.loading import LanguageModel
+from neuroal.options import Options
 from neuroal.pruners import PRUNERS
+from neuroal.pruning import iter_written
 from neuroal.topups import TOP_UPS
 from neuroal.twin import sparse_twin
 
@@ -46,17 +48,27 @@ def measure(arguments: argparse.Namespace, lm: LanguageModel, tokens: Tensor, wi
     path = Path(arguments.results)
     figures: Figures = json.loads(path.read_text()) if path.exists() else {}
     figures.setdefault("dense", {}) or figures["dense"].update(ppl=neuroal.perplexity(lm.model, windows))
+    started = time.process_time()
+    written = drain(iter_written(lm.model, tokens, Options().continuations))
+    figures["written"] = {"search": 0, "prune": time.process_time() - started}
     for sparsity in arguments.sparsity:
         for pruner in arguments.pruners:
             for top_up, step in columns():
-                for key, found in _cells(lm, tokens, windows, (pruner, top_up, step, sparsity), figures):
+                if step and step not in arguments.steps:
+                    continue
+                for key, found in _cells(lm, tokens, windows, written, (pruner, top_up, step, sparsity), figures):
                     figures[key] = found
                     path.write_text(json.dumps(figures, indent=1))
                     print(key, found, flush=True)
 
 
 def _cells(
-    lm: LanguageModel, tokens: Tensor, windows: Tensor, what: tuple[str, str, str, float], known: Figures
+    lm: LanguageModel,
+    tokens: Tensor,
+    windows: Tensor,
+    written: Tensor,
+    what: tuple[str, str, str, float],
+    known: Figures,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The cell without reconstruction and the one with it, where not known; one search serves both."""
     pruner, top_up, step, sparsity = what
@@ -77,7 +89,7 @@ def _cells(
         plain.options["reconstruct"] = reconstruct
         twin = sparse_twin(lm.model, (linear.path for linear in lm.stack.all_linears()))
         started = time.process_time()
-        report = neuroal.prune(twin, tokens, plain)
+        report = drain(neuroal.iter_prune(twin, tokens, plain, written=written if reconstruct else None))
         pruning = time.process_time() - started
         yield (
             key,
@@ -126,6 +138,7 @@ def main() -> None:
     parser.add_argument("--model", default="SmolLM2-135M-Instruct")
     parser.add_argument("--sparsity", type=float, nargs="+", default=[0.6, 0.7])
     parser.add_argument("--pruners", nargs="+", default=list(PRUNERS.labels))
+    parser.add_argument("--steps", nargs="+", default=["block", "both"])
     parser.add_argument("--table", action="store_true")
     for name, default in (("samples", 8), ("length", 128), ("windows", 16), ("window-length", 512)):
         parser.add_argument(f"--{name}", type=int, default=default)

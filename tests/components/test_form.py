@@ -49,6 +49,7 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "alpha_epsilon": (0.0, {"top_up": "alphapruning"}),
     "dsnot_cycles": (7, {"top_up": "dsnot"}),
     "dsnot_threshold": (0.005, {"top_up": "dsnot"}),
+    "continuations": (5, {"reconstruct": True}),
     "renormalise": (True, {}),
     "exact_budget": (True, {}),
     "exact_statistics": (True, {}),

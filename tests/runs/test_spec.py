@@ -20,7 +20,8 @@ OWN = "The quick brown fox jumps over the lazy dog, and then it rests. "
 
 EXPLICIT: dict[str, Any] = {
     "model": "SmolLM2-135M-Instruct", "revision": None, "pruner": "wanda", "top_up": "neuroal", "step": "both",
-    "mode": "exact", "sparsity": 0.6, "pattern": None, "exclude": (), "reconstruct": False, "block_sparsity": None,
+    "mode": "exact", "sparsity": 0.6, "pattern": None, "exclude": (), "reconstruct": False, "continuations": 3,
+    "block_sparsity": None,
     "owl_m": 5.0, "owl_lambda": 0.08, "alpha_epsilon": 0.3, "dsnot_cycles": 50, "dsnot_threshold": 0.1,
     "renormalise": False, "exact_budget": False, "exact_statistics": False, "lambdas": (0.02, 0.1), "gqa": "fold",
     "source": "prose", "text": "",
@@ -116,8 +117,17 @@ def test_the_key_changes_with_the_own_text() -> None:
 
 
 def test_every_setting_is_part_of_the_key() -> None:
-    """``mode`` has a single value so far, and ``text`` is covered above."""
-    assert set(OTHER) | set(OF_A_TOP_UP) | {"mode", "text"} == set(NAMES)
+    """``mode`` has a single value so far, ``text`` is covered above and ``continuations`` below."""
+    assert set(OTHER) | set(OF_A_TOP_UP) | {"mode", "text", "continuations"} == set(NAMES)
+
+
+def test_what_nothing_looks_at_is_no_part_of_the_question() -> None:
+    """Continuations without refitting, a step of a top-up that has none, a ratio beside ratios of one's own."""
+    assert RunSpec(continuations=5) == RunSpec()
+    assert RunSpec(reconstruct=True, continuations=5).key() != RunSpec(reconstruct=True).key()
+    assert RunSpec(top_up="owl", step="row") == RunSpec(top_up="owl")
+    own = {"top_up": "custom", "block_sparsity": (0.5, 0.7)}
+    assert RunSpec(**own, sparsity=0.3) == RunSpec(**own)
 
 
 @pytest.mark.parametrize("name", OF_A_TOP_UP)
