@@ -17,6 +17,10 @@ from neuroal.topups import TOP_UPS
 # Singular values of the linears of a block, in tokens that pass through it (measured on SmolLM2).
 SPECTRUM_TOKENS = 2500
 
+# Refitting one block: passes for its groups one after another with their Gram matrices, and tokens that its conjugate
+# gradients amount to; writing a token costs this many tokens read (all measured on SmolLM2).
+REFIT_PASSES, REFIT_TOKENS, WRITING = 5, 10_000, 2
+
 # Tokens per batch of an evaluation, as neuroal.evaluation.perplexity batches them.
 EVALUATION_TOKENS = 1024
 
@@ -52,9 +56,7 @@ def plan(spec: RunSpec, shape: Shape) -> dict[str, dict[str, float]]:
             add("row", shape.blocks * len(spec.lambdas or ROW_LAMBDAS), weight)
     for variant in variants(spec):
         if variant == "chosen" or (variant == "uniform" and spec.evaluations):  # the control is made to be measured
-            looks = pruner.needs_data or (variant == "chosen" and top_up.refines)
-            passes = (2 + pruner.gathering) * prune_tokens if looks else 0
-            add(f"prune:{variant}", shape.blocks, passes + pruner.selecting)
+            add(f"prune:{variant}", shape.blocks, _pruning_weight(spec, variant, prune_tokens))
     if spec.evaluations:
         per_batch = max(1, EVALUATION_TOKENS // spec.eval_length)
         head = max(1.0, shape.parameters / shape.prunable)  # the output head is part of each evaluation
@@ -66,6 +68,17 @@ def plan(spec: RunSpec, shape: Shape) -> dict[str, dict[str, float]]:
                 min(per_batch, spec.eval_windows) * spec.eval_length * shape.blocks * head,
             )
     return stages
+
+
+def _pruning_weight(spec: RunSpec, variant: str, tokens: int) -> float:
+    """Work of pruning one block. What the model writes to refit on is written once, for whatever is pruned first."""
+    pruner, top_up = PRUNERS.get(spec.pruner), TOP_UPS.get(spec.top_up)
+    if spec.reconstruct:
+        writing = WRITING * spec.continuations * tokens if variant == "chosen" else 0
+        solving = 0 if pruner.refits else REFIT_TOKENS
+        return writing + REFIT_PASSES * (1 + spec.continuations) * tokens + solving + pruner.selecting
+    looks = pruner.needs_data or (variant == "chosen" and top_up.refines)
+    return pruner.selecting + ((2 + pruner.gathering) * tokens if looks else 0)
 
 
 def variants(spec: RunSpec) -> tuple[str, ...]:

@@ -53,6 +53,14 @@ def test_a_search_scores_every_block_for_every_lambda(step: str, searched: dict[
     }
 
 
+def test_refitting_is_work() -> None:
+    """2 sequences of 32 tokens and 3 continuations of each: 256 tokens in 5 passes, solving, and 192 tokens written."""
+    stages = planned(top_up="uniform", reconstruct=True)
+    assert stages["prune:chosen"]["weight"] == 2 * 192 + 5 * 256 + 10_000 + 350
+    alps = planned(top_up="uniform", reconstruct=True, pruner="alps")
+    assert alps["prune:chosen"]["weight"] == 2 * 192 + 5 * 256 + 16_000
+
+
 @pytest.mark.parametrize(("sparsity", "blocks"), [(0.6, 14 * 4), (0.79, 14 * 4), (0.8, 13 * 4), (0.9, 13 * 4)])
 def test_the_grids_are_those_of_the_paper(sparsity: float, blocks: int) -> None:
     """14 slopes over blocks, from 0.8 on 13; 15 over rows, of which one is flat."""
