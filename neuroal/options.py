@@ -24,8 +24,9 @@ class Options:
         dsnot_cycles, dsnot_threshold: DSnoT's most swaps a row, and the error below which a row is left alone.
         renormalise: restore the mean where ratios were clipped (the reference leaves it).
         exact_budget: make the counts add up to the target, to the weight (the reference truncates each).
-        exact_statistics: plain means in SparseGPT's norms, and DSnoT's variance over all tokens (the reference lets
-            early sequences dominate the one, and leaves what differs between sequences out of the other).
+        exact_statistics: for SparseGPT plain means in its norms and a factor in float64; for DSnoT the variance over
+            all tokens (the reference lets early sequences dominate, has float32, and leaves what differs between
+            sequences out).
         reconstruct: after masking, kept weights are refitted to the outputs on the calibration inputs.
         continuations: for the refit, sequences that the dense model writes on from each calibration sequence.
     """

@@ -75,9 +75,10 @@ class SparseGPT(Pruner):
         """
         dead = statistics.gram.diagonal() == 0
         if not hasattr(statistics, "factor"):
-            hessian = statistics.gram.clone()
+            # float32 as the original: the factor of few tokens is ill-conditioned, and its last bits decide masks
+            hessian = statistics.gram.double() if self.options.exact_statistics else statistics.gram.clone()
             hessian.diagonal()[dead] = 1
-            statistics.factor = self._factor(hessian)
+            statistics.factor = self._factor(hessian).float()
         return weight.float().masked_fill(dead, 0), statistics.factor
 
     def _factor(self, hessian: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def columns() -> list[tuple[str, str]]:
 
 def measure(arguments: argparse.Namespace, lm: LanguageModel, tokens: Tensor, windows: Tensor) -> None:
     """Fills the file."""
-    path = Path(arguments.results)
+    path = Path(arguments.results[0])
     figures: Figures = json.loads(path.read_text()) if path.exists() else {}
     figures.setdefault("dense", {}) or figures["dense"].update(ppl=neuroal.perplexity(lm.model, windows))
     started = time.process_time()
@@ -111,16 +111,20 @@ def _scores(found: dict[str, Any]) -> dict[tuple[str, float], float]:
 
 
 def table(figures: Figures, sparsities: list[float], pruners: list[str]) -> str:
-    """One Markdown table per sparsity; each cell "perplexity (seconds)", then the same with reconstruction."""
+    """One Markdown table per sparsity, of the columns that hold anything; each cell "perplexity (CPU seconds)"."""
     lines = [f"Dense: {figures['dense']['ppl']:.1f}", ""]
     for sparsity in sparsities:
-        heads = [f"{top_up} {step}".strip() for top_up, step in columns()]
+        rows = {
+            name: [figures.get(f"{pruner} {t} {s} {sparsity}{suffix}") for t, s in columns()]
+            for pruner in pruners
+            for suffix, name in (("", pruner), (" reconstruct", f"{pruner}, refitted"))
+        }
+        held = [i for i in range(len(columns())) if any(row[i] for row in rows.values())]
+        heads = [" ".join(columns()[i]).strip() for i in held]
         lines += [f"| {sparsity:.0%} | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-        for pruner in pruners:
-            for suffix, name in (("", pruner), (" reconstruct", "+ refit")):
-                row = [figures.get(f"{pruner} {t} {s} {sparsity}{suffix}") for t, s in columns()]
-                if any(row):
-                    lines.append(f"| {name} | " + " | ".join(map(_cell, row)) + " |")
+        for name, row in rows.items():
+            if any(row):
+                lines.append(f"| {name} | " + " | ".join(_cell(row[i]) for i in held) + " |")
         lines.append("")
     return "\n".join(lines)
 
@@ -134,7 +138,7 @@ def _cell(found: dict[str, Any] | None) -> str:
 def main() -> None:
     """Measures, or prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results")
+    parser.add_argument("results", nargs="+", help="one file to fill, or several to print")
     parser.add_argument("--model", default="SmolLM2-135M-Instruct")
     parser.add_argument("--sparsity", type=float, nargs="+", default=[0.6, 0.7])
     parser.add_argument("--pruners", nargs="+", default=list(PRUNERS.labels))
@@ -144,7 +148,10 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
     if arguments.table:
-        print(table(json.loads(Path(arguments.results).read_text()), arguments.sparsity, arguments.pruners))
+        figures = {
+            key: found for file in arguments.results for key, found in json.loads(Path(file).read_text()).items()
+        }
+        print(table(figures, arguments.sparsity, arguments.pruners))
         return
     lm = neuroal.load(arguments.model, device="cpu", dtype="float32")
     tokens = neuroal.calibration_tokens(lm.tokenizer, samples=arguments.samples, length=arguments.length)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from neuroal.errors import UserError
 from neuroal.masks import keep_counts
+from neuroal.options import Options
 from neuroal.pruners import PRUNERS, sparsegpt
 from neuroal.pruners.sparsegpt import SparseGPT
 from neuroal.statistics import FadingNorm, InputNorm
@@ -221,3 +222,22 @@ def test_a_hopeless_hessian_is_refused_in_one_sentence(monkeypatch: pytest.Monke
     with pytest.raises(UserError, match="cannot invert the Hessian") as caught:
         SparseGPT().prune(torch.randn(3, 16), _gathered(_correlated(16)), 0.5)
     assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+
+
+def test_exact_statistics_factor_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights stay float32 whatever the factor was computed in."""
+    seen, factor = [], torch.linalg.cholesky_ex
+
+    def cholesky_ex(matrix: torch.Tensor, **settings: object) -> object:
+        seen.append(matrix.dtype)
+        return factor(matrix, **settings)
+
+    monkeypatch.setattr(torch.linalg, "cholesky_ex", cholesky_ex)
+    weight, inputs = torch.randn(6, 16), torch.randn(2, 8, 16)
+    for exact, dtype in ((False, torch.float32), (True, torch.float64)):
+        seen.clear()
+        pruner = SparseGPT(Options(exact_statistics=exact))
+        statistics = pruner.statistics()
+        statistics.update(inputs)
+        assert pruner.prune(weight, statistics, 0.5).dtype == torch.float32
+        assert set(seen) == {dtype}
