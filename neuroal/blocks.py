@@ -220,9 +220,11 @@ class DecoderStack:
             for call, x in zip(captured.calls[b], hidden, strict=True):
                 shape[:] = x.shape[:-1][-2:]
                 try:
-                    results.append(call.run(block, x))
+                    output = call.run(block, x)
                 except Stop:
                     continue
+                if outputs:  # a group that not every batch reaches does not end every pass
+                    results.append(output)
         finally:
             for handle in handles:
                 handle.remove()

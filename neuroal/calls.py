@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -83,11 +84,14 @@ class Call:
     def sharing(self, other: Call) -> Call:
         """This call with the other's tensors wherever they hold the same, so that equal masks are kept once."""
 
-        def shared(name: str, value: Any) -> Any:
-            theirs = other.kwargs.get(name)
-            return theirs if isinstance(value, (Tensor, tuple)) and same_content(value, theirs) else value
+        def shared(value: Any, theirs: Any) -> Any:
+            parts = value if isinstance(value, tuple) and value else (value,)
+            plain = all(isinstance(part, Tensor) for part in parts)
+            return theirs if plain and same_content(value, theirs) else value
 
-        return replace(self, kwargs={name: shared(name, value) for name, value in self.kwargs.items()})
+        args = (shared(*pair) for pair in zip_longest(self.args, other.args[: len(self.args)]))
+        kwargs = {name: shared(value, other.kwargs.get(name)) for name, value in self.kwargs.items()}
+        return replace(self, args=tuple(args), kwargs=kwargs)
 
 
 def hidden_of(output: Any) -> Tensor | None:

@@ -7,22 +7,26 @@ perplexity of 59.7 to 54.5 on calibration text that was held apart.
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Generator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import GenerationConfig
 
-from neuroal.generation import GumbelNoise
+from neuroal.generation import GumbelNoise, StopWhen
+from neuroal.twin import skeleton
 
-# Tokens written at once: enough sequences to share each pass through the weights, few enough to stop soon.
+# Tokens written at once: enough sequences to share each pass through the weights, few enough for their caches.
 BATCH_TOKENS = 4096
+
+# Seconds after which silent writing is heard of again, and can be given up.
+HEARTBEAT = 2.0
 
 # Of the length of a sequence, given as the beginning of each continuation.
 PROMPT = 0.25
-
-# Sampling is done by a processor of ours; None silences transformers' remarks about settings without effect.
-_PLAIN = dict.fromkeys(("temperature", "top_p", "top_k", "min_p", "typical_p", "max_length", "penalty_alpha"))
 
 
 @torch.no_grad()
@@ -34,7 +38,7 @@ def iter_continuations(model: nn.Module, tokens: Tensor, each: int, seed: int = 
         tokens: int64 [samples, length].
 
     Yields:
-        how many sequences are written, before each batch.
+        how many sequences are written: before each batch, and every two seconds. Closing stops within a token.
 
     Returns:
         int64 [samples * each, length]: a piece of a sequence, from ``each`` places spread over it, and what came after.
@@ -43,23 +47,61 @@ def iter_continuations(model: nn.Module, tokens: Tensor, each: int, seed: int = 
     given = min(length - 1, max(1, int(length * PROMPT)))
     starts = [(length - given) * k // max(1, each - 1) for k in range(each)]
     prompts = torch.stack([row[start : start + given] for row in tokens for start in starts])
-    device = next(model.parameters()).device
+    model, device = _writer(model), next(model.parameters()).device
     written: list[Tensor] = []
     for n, batch in enumerate(prompts.split(max(1, BATCH_TOKENS // length))):
         yield sum(len(rows) for rows in written)
-        written.append(_continued(model, batch.to(device), length - given, seed + n).to(tokens.device))
+        rows = yield from _heard(model, batch.to(device), length - given, seed + n, sum(map(len, written)))
+        written.append(rows.to(tokens.device))
     return torch.cat(written)
 
 
-def _continued(model: Any, prompts: Tensor, new: int, seed: int) -> Tensor:
+def _writer(model: Any) -> Any:
+    """A skeleton without the habits that a checkpoint gives its answers: a repetition penalty, words it never says,
+    several answers at once, a limit of time."""
+    writer = skeleton(model).eval()
+    known = model.generation_config
+    writer.generation_config = GenerationConfig(pad_token_id=known.pad_token_id, eos_token_id=known.eos_token_id)
+    return writer
+
+
+def _heard(model: Any, prompts: Tensor, new: int, seed: int, done: int) -> Generator[int, None, Tensor]:
+    """One batch, written in a thread meanwhile; yields ``done`` every now and then."""
+    stop, result = threading.Event(), queue.SimpleQueue()
+
+    def body() -> None:
+        try:
+            result.put((_continued(model, prompts, new, seed, stop), None))
+        except BaseException as error:  # raised again by whoever waits
+            result.put((None, error))
+
+    worker = threading.Thread(target=body, daemon=True, name="neuroal-continuations")
+    worker.start()
+    try:
+        while True:
+            try:
+                rows, error = result.get(timeout=HEARTBEAT)
+            except queue.Empty:
+                yield done
+                continue
+            if error is not None:
+                raise error
+            return rows
+    finally:
+        stop.set()
+        worker.join()  # at most one token: the model may be let go of after this
+
+
+@torch.no_grad()
+def _continued(model: Any, prompts: Tensor, new: int, seed: int, stop: threading.Event) -> Tensor:
     """The prompts with exactly ``new`` tokens more: ends of text are not drawn."""
     return model.generate(
         input_ids=prompts,
         attention_mask=torch.ones_like(prompts),
         logits_processor=[GumbelNoise(seed)],
+        stopping_criteria=[StopWhen(stop)],
         do_sample=False,
         num_beams=1,
         min_new_tokens=new,
         max_new_tokens=new,
-        **_PLAIN,
     )

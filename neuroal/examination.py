@@ -80,7 +80,7 @@ def examine(model: nn.Module, path: str, blocks: list[nn.Module], tokens: Tensor
     tokens = tokens[:1, :PROBE_TOKENS]
     with torch.inference_mode(False), torch.no_grad():  # what is recorded serves a gradient later
         first = _record(model, path, blocks, tokens)
-        second = _record(model, path, blocks, tokens.flip(1))
+        second = _record(model, path, blocks, _others(tokens))
         varying = [_varying(first.calls[b], second.calls[b]) for b in range(len(blocks))]
         for b, names in enumerate(varying):
             _check_arguments(path, b, first, names)
@@ -88,6 +88,12 @@ def examine(model: nn.Module, path: str, blocks: list[nn.Module], tokens: Tensor
         for b, block in enumerate(blocks):
             _check_replay(path, b, block, first)
     return Examined(first, any(varying))
+
+
+def _others(tokens: Tensor) -> Tensor:
+    """The sequence reversed; where that is the same sequence, its neighbours in the vocabulary."""
+    reversed_ = tokens.flip(1)
+    return torch.where(tokens > 0, tokens - 1, 1) if torch.equal(reversed_, tokens) else reversed_
 
 
 def block_name(path: str, b: int) -> str:

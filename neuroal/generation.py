@@ -17,6 +17,7 @@ from transformers import LogitsProcessor, StoppingCriteria, TemperatureLogitsWar
 from transformers.generation.streamers import BaseStreamer
 
 from neuroal.errors import UserError
+from neuroal.twin import skeleton
 
 log = logging.getLogger(__name__)
 
@@ -238,11 +239,11 @@ def _answer(
     error = ""
     try:
         prompt_ids = prompt_ids.to(model.device)
-        model.generate(
+        skeleton(model).generate(  # some families keep state of a pass in their modules, and others use this model
             input_ids=prompt_ids,
             attention_mask=torch.ones_like(prompt_ids),
             logits_processor=_sampling(settings),
-            stopping_criteria=[_StopWhen(stop)],
+            stopping_criteria=[StopWhen(stop)],
             streamer=_ToQueue(name, news),
             **_options(model, tokenizer, settings),
         )
@@ -306,7 +307,9 @@ class _ToQueue(BaseStreamer):
         """The closing message is sent by the thread itself, also after a failure."""
 
 
-class _StopWhen(StoppingCriteria):
+class StopWhen(StoppingCriteria):
+    """Ends every sequence once an event is set."""
+
     def __init__(self, stop: threading.Event) -> None:
         self.stop = stop
 

@@ -41,13 +41,18 @@ class Method:
         self.needs_data = self.pruner.needs_data or self.top_up.refines or options.reconstruct
         self._troubles: dict[str, list[str]] = defaultdict(list)
         self._told: set[str] = set()
+        self._sound: set[str] = set()  # paths whose dense weights were seen to be finite
 
-    def statistics(self) -> Any:
-        """What gathers the input of a consumer group before it is pruned."""
+    def statistics(self, *, refit: bool = True) -> Any:
+        """What gathers the input of a consumer group before it is pruned.
+
+        Args:
+            refit: False where the weights will not be refitted: a search compares masked ones.
+        """
         parts = [self.pruner.statistics()]
         if self.top_up.refines:
             parts += self.top_up.refining_statistics()
-        if self.options.reconstruct and not hasattr(parts[0], "gram"):
+        if refit and self.options.reconstruct and not hasattr(parts[0], "gram"):
             parts.append(Gram())
         return Gathered(*parts) if len(parts) > 1 else parts[0]
 
@@ -73,18 +78,25 @@ class Method:
         for linear in stack.linears[b] if linears is None else linears:
             if linear.path not in sparsity:
                 continue
-            if self.needs_data and linear not in statistics:
+            stat = statistics.get(linear)
+            if stat is not None and not stat.sequences:
+                stat = None  # a linear that is chosen token by token may be called in one pass and not in the next
+            if self.needs_data and stat is None:
                 self._troubles["no calibration token reached it, so it stays dense"].append(linear.path)
                 continue
-            weights[linear] = self._one(stack, b, linear, statistics.get(linear), sparsity[linear.path])
+            weights[linear] = self._one(stack, b, linear, stat, sparsity[linear.path])
             self._hear(linear)
         return weights
 
     def _one(self, stack: DecoderStack, b: int, linear: Linear, stat: Any, ratio: float | np.ndarray) -> Tensor:
+        if linear.path not in self._sound:
+            if not bool(torch.isfinite(linear.weight).all()):
+                raise UserError(
+                    f"The weights of {linear.path} (block {b}) are not finite numbers; check the checkpoint."
+                )
+            self._sound.add(linear.path)
         if stat is not None:
             _check_finite(b, linear, stat)
-        elif not bool(torch.isfinite(linear.weight).all()):
-            raise UserError(f"The weights of {linear.path} (block {b}) are not finite numbers; check the checkpoint.")
         if not (self.top_up.refines and self.top_up.reaches(stack, b, linear)):
             try:
                 return self.pruner.prune(linear.weight, stat, ratio, self.of)

@@ -56,7 +56,9 @@ def iter_prune(
             written = yield from iter_written(stack.model, tokens, method.options.continuations, variant)
         tokens = torch.cat([tokens, written])
     captured = stack.capture(tokens) if method.needs_data else None
-    hidden = captured.hidden if captured else []
+    hidden: list[Tensor] = []
+    if captured:
+        hidden, captured.hidden = captured.hidden, []  # not kept beside what follows
     achieved: dict[str, float] = {}
     for b, linears in enumerate(stack.linears):
         prune_block = _refit_block if method.options.reconstruct else _prune_block
@@ -103,6 +105,8 @@ def _refit_block(
 ) -> None:
     """One consumer group after the other, each seeing the already pruned and refitted ones before it."""
     for g, group in enumerate(stack.groups[b]):
+        if not any(linear.path in sparsity for linear in group):
+            continue
         (stat,), _ = stack.gather(b, hidden, captured, method.statistics, outputs=False, groups=(g,))
         for linear, weight in method.pruned(stack, b, dict.fromkeys(group, stat), sparsity, group).items():
             linear.weight.copy_(_refitted(linear.weight, weight, stat, method))

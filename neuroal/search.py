@@ -7,6 +7,7 @@ arXiv 2411.07066; the score and its conventions follow the original implementati
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -144,7 +145,8 @@ class Scorer:
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], list[Tensor]]:
         """Activation norms by linear name of the dense and of the pruned block, and the pruned block's outputs."""
         stack, captured, method = self.problem.stack, self.problem.captured, self.problem.method
-        dense, _ = stack.gather(b, hidden, captured, method.statistics, outputs=False)
+        masking = functools.partial(method.statistics, refit=False)
+        dense, _ = stack.gather(b, hidden, captured, masking, outputs=False)
         weights = method.pruned(stack, b, stack.by_linear(b, dense), sparsity)
         with _Borrowed(self._scratch[b], weights) as block:
             last = b == len(stack) - 1
@@ -223,8 +225,13 @@ def alignment_pass(scorer: Scorer, sparsity: Sparsity) -> Generator[Event, None,
 
 
 def _norms(stack: DecoderStack, b: int, statistics: list[Any]) -> dict[str, Tensor]:
-    """Activation norms by linear name; the linears of a group share theirs."""
-    return {linear.name: stat.norm for group, stat in zip(stack.groups[b], statistics, strict=True) for linear in group}
+    """Activation norms by linear name; the linears of a group share theirs. Zeros where no token arrived."""
+    norms = {}
+    for group, stat in zip(stack.groups[b], statistics, strict=True):
+        weight = group[0].weight
+        norm = stat.norm if stat.sequences else torch.zeros(weight.shape[1], device=weight.device)
+        norms |= {linear.name: norm for linear in group}
+    return norms
 
 
 def _distance(dense: Tensor, pruned: Tensor) -> float:

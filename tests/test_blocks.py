@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
+from neuroal import blocks
 from neuroal.blocks import DecoderStack, find_blocks
+from neuroal.calls import Call
 from neuroal.errors import UserError
 from neuroal.rows import row_sparsity
 from neuroal.statistics import InputNorm
@@ -126,3 +129,41 @@ def test_inputs_of_any_shape_are_counted_by_sequence(shape: tuple[int, ...]) -> 
 def test_allocating_within_inference_mode(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
     with torch.inference_mode():
         DecoderStack(model).capture(tokens)
+
+
+class _EveryToken(Toy):
+    """Each block gets something of the tokens beside the hidden states, as in Gemma 3n."""
+
+    class block(Block):
+        def forward(self, hidden: Tensor, extra: Tensor) -> Tensor:
+            return self.add(hidden) + extra
+
+    def step(self, block: nn.Module, x: Tensor, shared: dict[str, Tensor]) -> Tensor:
+        return block(x, extra=shared["extra"])
+
+    def forward(self, input_ids: Tensor, use_cache: bool = False) -> Tensor:
+        x = self.embed(input_ids)
+        shared = {"extra": x.sin()}
+        for block in self.blocks:
+            x = self.step(block, x, shared)
+        return x
+
+
+@pytest.mark.parametrize("first", [[3, 1, 2, 2, 1, 3], [5] * 6, [0] * 6])
+@torch.no_grad()
+def test_a_palindrome_as_first_sequence_hides_nothing(first: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "MICRO_BATCH_TOKENS", 6)
+    model, tokens = _EveryToken().eval(), torch.tensor([first, [1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]])
+    stack = DecoderStack(model)
+    captured = stack.capture(tokens)
+    hidden = captured.hidden
+    for b in range(3):
+        hidden = stack.replay(b, hidden, captured)
+    assert torch.equal(torch.cat(hidden), model(tokens))
+
+
+def test_equal_masks_are_kept_once_also_as_positional_arguments() -> None:
+    first, second = (Call((None, torch.ones(4)), {"mask": (torch.ones(4),), "window": (n, n)}, 0) for n in (1, 2))
+    shared = second.sharing(first)
+    assert shared.args[1] is first.args[1] and shared.kwargs["mask"] is first.kwargs["mask"]
+    assert shared.kwargs["window"] == (2, 2)  # no tensors: nothing says that they are the same

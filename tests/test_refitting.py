@@ -95,3 +95,23 @@ def test_rows_of_their_own_ratios_keep_them(model: LlamaForCausalLM, tokens: Ten
     for linear in DecoderStack(model).all_linears():
         rows = [(twin.get_submodule(linear.path).weight == 0).sum(1) for twin in (masked, refitted)]
         assert torch.equal(*rows), linear.path
+
+
+def test_a_search_gathers_no_gram_matrix_for_a_later_refit(
+    model: LlamaForCausalLM, tokens: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates = []
+    monkeypatch.setattr(Gram, "update", lambda self, inputs: updates.append(inputs))
+    neuroal.allocate(model, tokens, step="block", lambdas=(0.05,), reconstruct=True)
+    assert not updates
+
+
+def test_groups_that_are_all_excluded_cost_no_pass(
+    model: LlamaForCausalLM, tokens: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"top_up": "uniform", "reconstruct": True, "continuations": 0, "exclude": ("0", "1", "mlp")}
+    allocation = neuroal.allocate(model, tokens, **settings)
+    passes, gather = [], DecoderStack.gather
+    monkeypatch.setattr(DecoderStack, "gather", lambda *a, **k: passes.append(a[1]) or gather(*a, **k))
+    neuroal.prune(model, tokens, allocation)
+    assert passes == [2, 2]  # q, k and v; then o

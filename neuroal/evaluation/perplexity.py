@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from neuroal.errors import UserError
 from neuroal.runs.events import Evaluated
+from neuroal.twin import skeleton
 
 # Logits are float32 [tokens, vocabulary]; 1024 tokens at a vocabulary of 50,000 are 200 MB.
 BATCH_TOKENS = 1024
@@ -40,6 +41,7 @@ def iter_perplexity(model: nn.Module, windows: Tensor, *, variant: str = "") -> 
     if windows.dim() != 2 or windows.shape[0] < 1 or windows.shape[1] < 2:
         raise UserError(f"Windows have the shape {tuple(windows.shape)}; they must be [n, length] with length >= 2.")
     device = next(model.parameters()).device
+    model = skeleton(model)  # some families keep state of a pass in their modules, and others may be using this model
     losses: list[float] = []
     for batch in windows.split(max(1, BATCH_TOKENS // windows.shape[1])):
         losses += _window_losses(model, batch.to(device))

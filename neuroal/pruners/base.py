@@ -30,7 +30,7 @@ class Pruner(ABC):
         moves_weights: True when kept weights are changed too, so that no metric alone ranks them.
         gathering, selecting: what it costs, for the estimate: passes through a block that gathering its statistics
             amounts to, and tokens in such a pass that pruning one block amounts to (measured on SmolLM2).
-        refits: True when it solves for the kept weights itself, so that refitting adds nothing to it.
+        refits: True when it solves for the kept weights itself; refitting then only goes group by group, on more text.
         options: of the allocation.
         notices: what went less well than asked, one sentence each; read and emptied by whoever prunes.
     """

@@ -151,6 +151,8 @@ def _rule(
         if i:
             return None
         scores = saliency(work)
+        if not sparsity:
+            return torch.zeros_like(scores, dtype=torch.bool)
         rank = min(int(scores.numel() * float(sparsity)), scores.numel() - 1)
         return scores <= scores.flatten().kthvalue(rank + 1).values
 

@@ -16,6 +16,7 @@ from neuroal.models.memory import AUTO_BYTES, gigabytes, machine_memory, needed_
 from neuroal.options import Options
 from neuroal.runs.plan import Shape, plan
 from neuroal.runs.spec import RunSpec
+from neuroal.topups.custom import check_count
 
 if TYPE_CHECKING:
     from neuroal.runs.pool import ModelPool
@@ -69,7 +70,7 @@ def estimate(spec: RunSpec) -> Estimate:
     for stage, units in work.items():
         what = STAGES[stage.partition(":")[0]]
         seconds[what] = seconds.get(what, 0.0) + units["units"] * units["weight"] * per_unit
-    tokens = max(spec.samples, spec.prune_samples or 0) * spec.length
+    tokens = kept_tokens(spec)
     kind = machine_memory().kind
     width = AUTO_BYTES[kind] if spec.dtype == "auto" else (4 if spec.dtype == "float32" else 2)
     hidden = 3 * tokens * model.hidden * width
@@ -77,7 +78,9 @@ def estimate(spec: RunSpec) -> Estimate:
 
 
 def check(spec: RunSpec, pool: ModelPool | None = None) -> None:
-    """Refuses, with one sentence, what cannot work; before any work starts.
+    """Refuses, with one sentence, what is known not to work before a weight is loaded.
+
+    What only the model's own linears can tell (an exclusion that matches nothing) is refused when the run meets it.
 
     Raises:
         UserError: settings that exclude each other, unknown or unsuitable model, sequences longer than its context,
@@ -86,17 +89,26 @@ def check(spec: RunSpec, pool: ModelPool | None = None) -> None:
     method = Method(spec.pruner, spec.top_up, Options(**{name: getattr(spec, name) for name in Options.names()}))
     method.top_up.refuse(method.pruner, method.of, spec.step)
     model = facts(spec.model, spec.revision)
+    if spec.block_sparsity is not None:
+        check_count(spec.block_sparsity, model.blocks)
     for label, length in (("Length", spec.length), ("Window length", spec.eval_length)):
         if model.context and length > model.context:
             raise UserError(f"{label} is {length}, but the context of {spec.model} is {model.context}; shorten it.")
-    tokens = max(spec.samples, spec.prune_samples or 0) * spec.length
+    tokens = kept_tokens(spec)
     if tokens > MOST_TOKENS:
+        refit = spec.reconstruct and spec.continuations
         raise UserError(
-            f"Samples x length is {tokens:,} tokens, but at most {MOST_TOKENS:,} are allowed; "
-            "take fewer or shorter samples."
+            f"Samples x length{' with their continuations' if refit else ''} is {tokens:,} tokens, but at most "
+            f"{MOST_TOKENS:,} are allowed; take fewer or shorter samples{' or fewer continuations' if refit else ''}."
         )
     if spec.source == "own":
         _check_text(spec, pool)
+
+
+def kept_tokens(spec: RunSpec) -> int:
+    """Tokens whose hidden states are kept at once: of the search, or of the pruning with what the model writes."""
+    written = spec.continuations if spec.reconstruct else 0
+    return max(spec.samples, (spec.prune_samples or spec.samples) * (1 + written)) * spec.length
 
 
 def _check_text(spec: RunSpec, pool: ModelPool | None) -> None:

@@ -113,7 +113,7 @@ class _Work:
         self.spec, self.pool, self.known = spec, pool, known
 
     def prepare(self) -> Generator[Event, None, None]:
-        """Model, plan, and tokens; all that can be refused is refused here."""
+        """Model, plan, and tokens."""
         spec, started = self.spec, time.perf_counter()
         self.lm = yield from narrated(
             "model",

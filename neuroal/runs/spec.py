@@ -172,8 +172,12 @@ class RunSpec:
         idle = {name for each in TOP_UPS.entries for name in each.settings} - set(top_up.settings)
         if not top_up.steps:
             idle.add("step")
+        elif self.step == "block":
+            idle.add("gqa")
         if not self.reconstruct:
             idle.add("continuations")
+        if self.pattern:
+            idle.add("exact_budget")  # its counts are whole already
         if self.top_up == "custom":
             idle.add("sparsity")
         return idle

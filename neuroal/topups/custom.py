@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from neuroal.errors import UserError
@@ -31,13 +31,18 @@ class Custom(TopUp):
         from neuroal.runs.events import Notice
 
         ratios, blocks = problem.options.block_sparsity or (), len(problem.stack)
-        if len(ratios) != blocks:
-            raise UserError(
-                f"The custom list has {len(ratios)} ratios, but this model has {blocks} blocks; give one each."
-            )
+        check_count(ratios, blocks)
         sizes = problem.sizes
         mean = sum(r * n for r, n in zip(ratios, sizes, strict=True)) / sum(sizes)
+        if not mean:
+            raise UserError("Your ratios prune nothing: the blocks with a ratio above 0 are excluded.")
         if abs(mean - problem.sparsity) > 0.0005:
             yield Notice(f"Your ratios prune {mean:.1%} of the weights; they take the place of the sparsity ratio.")
         problem.sparsity = mean
         return (yield from closing(problem, problem.spread(ratios)))
+
+
+def check_count(ratios: Sequence[float], blocks: int) -> None:
+    """Raises UserError unless there is one ratio for each block."""
+    if len(ratios) != blocks:
+        raise UserError(f"The custom list has {len(ratios)} ratios, but this model has {blocks} blocks; give one each.")

@@ -45,14 +45,14 @@ class OWL(TopUp):
         """Percentage of the block's weights that are outliers; all its linears that are called form one pool."""
         import torch
 
-        if not gathered:
-            return 0.0  # a block without linears has no outliers
-        saliency = torch.cat(
-            [
-                (linear.weight.abs().float() * stat.norm).flatten()
-                for group, stat in zip(problem.stack.groups[b], gathered, strict=True)
-                for linear in group
-            ]
-        )
+        products = [
+            (linear.weight.abs().float() * stat.norm).flatten()
+            for group, stat in zip(problem.stack.groups[b], gathered, strict=True)
+            for linear in group
+            if stat.sequences
+        ]
+        if not products:
+            return 0.0  # a block without linears, or with none that a token reached, has no outliers
+        saliency = torch.cat(products)
         beyond = int((saliency > problem.options.owl_m * saliency.mean()).sum())
         return 100 * beyond / saliency.numel()

@@ -114,8 +114,19 @@ def test_activations_that_are_not_finite_name_block_and_linear(
     model: LlamaForCausalLM, tokens: torch.Tensor, name: str
 ) -> None:
     allocation = neuroal.allocate(model, tokens, pruner=name, top_up="uniform", sparsity=0.5)
-    model.model.layers[1].mlp.up_proj.weight[3, 3] = float("nan")
-    with pytest.raises(UserError, match=r"model\.layers\.1\.mlp\.down_proj \(block 1\)"):
+    model.model.layers[1].post_attention_layernorm.weight[3] = float("nan")
+    with pytest.raises(UserError, match=r"activations .* model\.layers\.1\.mlp\.gate_proj \(block 1\)"):
+        neuroal.prune(model, tokens, allocation)
+
+
+@pytest.mark.parametrize("name", PRUNERS.labels)
+def test_weights_that_are_not_finite_name_their_own_linear(
+    model: LlamaForCausalLM, tokens: torch.Tensor, name: str
+) -> None:
+    """The very last linear: nothing after it would tell."""
+    allocation = neuroal.allocate(model, tokens, pruner=name, top_up="uniform", sparsity=0.5)
+    model.model.layers[2].mlp.down_proj.weight[3, 3] = float("nan")
+    with pytest.raises(UserError, match=r"weights of model\.layers\.2\.mlp\.down_proj \(block 2\)"):
         neuroal.prune(model, tokens, allocation)
 
 

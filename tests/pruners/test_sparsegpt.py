@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from transformers import LlamaForCausalLM
 
+import neuroal
 from neuroal.errors import UserError
 from neuroal.masks import keep_counts
 from neuroal.options import Options
@@ -241,3 +243,9 @@ def test_exact_statistics_factor_in_float64(monkeypatch: pytest.MonkeyPatch) -> 
         statistics.update(inputs)
         assert pruner.prune(weight, statistics, 0.5).dtype == torch.float32
         assert set(seen) == {dtype}
+
+
+def test_sparsegpt_at_a_ratio_of_zero_prunes_nothing(model: LlamaForCausalLM, tokens: Tensor) -> None:
+    allocation = neuroal.allocate(model, tokens, pruner="sparsegpt", top_up="custom", block_sparsity=(0.0, 0.5, 0.5))
+    report = neuroal.prune(model, tokens, allocation)
+    assert not any(share for path, share in report.achieved.items() if path.startswith("model.layers.0."))

@@ -52,3 +52,11 @@ def test_too_many_tokens_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimating, "MOST_TOKENS", 1000)
     with pytest.raises(UserError, match="at most 1,000"):
         check(RunSpec(model="tiny", samples=8, length=128, eval_length=64))
+
+
+def test_what_the_model_writes_counts_in_memory_and_in_the_limit() -> None:
+    spec = {"model": "tiny", "samples": 8, "length": 64, "prune_samples": 512, "reconstruct": True}
+    assert estimate(RunSpec(**spec, continuations=15)).memory > estimate(RunSpec(**spec, continuations=0)).memory
+    check(RunSpec(**spec, continuations=15))
+    with pytest.raises(UserError, match="1,081,344 tokens.*fewer continuations"):
+        check(RunSpec(**spec, continuations=32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import LlamaForCausalLM
 
 import neuroal
@@ -46,3 +47,8 @@ def test_a_pattern_rounds_them_and_keeps_the_total(model: LlamaForCausalLM, toke
     """1.2, 2 and 2.8 of each group of four: together 6."""
     found = allocated(model, tokens, top_up="custom", block_sparsity=(0.3, 0.5, 0.7), pattern="2:4", sparsity=0.5)
     assert found.by_block() == [0.25, 0.5, 0.75]
+
+
+def test_custom_ratios_of_excluded_blocks_alone_are_refused(model: LlamaForCausalLM, tokens: Tensor) -> None:
+    with pytest.raises(UserError, match="prune nothing"):
+        neuroal.allocate(model, tokens, top_up="custom", block_sparsity=(0.5, 0, 0), exclude=("0",))

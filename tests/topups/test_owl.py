@@ -25,7 +25,7 @@ def test_outliers_exceed_m_times_the_mean_of_the_whole_block(m: float, outliers:
         stack=SimpleNamespace(groups=[[(SimpleNamespace(weight=w),) for w in WEIGHTS]]),
         options=SimpleNamespace(owl_m=m),
     )
-    gathered = [SimpleNamespace(norm=norm) for norm in NORMS]
+    gathered = [SimpleNamespace(norm=norm, sequences=1) for norm in NORMS]
     assert OWL()._outliers(problem, 0, gathered) == outliers
 
 
