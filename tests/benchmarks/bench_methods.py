@@ -14,10 +14,10 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -31,9 +31,6 @@ from neuroal.pruning import iter_written
 from neuroal.topups import TOP_UPS
 from neuroal.twin import sparse_twin
 
-# Without and with reconstruction; one search serves both.
-REFITS = (False, True)
-
 Figures = dict[str, dict[str, Any]]
 
 
@@ -43,65 +40,67 @@ def columns() -> list[tuple[str, str]]:
     return sorted(kinds, key=lambda kind: kind[0] != "uniform")
 
 
-def measure(arguments: argparse.Namespace, lm: LanguageModel, tokens: Tensor, windows: Tensor) -> None:
+@dataclass(frozen=True)
+class Ground:
+    """What every figure is measured on; ``written`` is what refitting reads besides, None for no refitting."""
+
+    lm: LanguageModel
+    tokens: Tensor
+    windows: Tensor
+    written: Tensor | None
+
+
+def measure(arguments: argparse.Namespace, ground: Ground) -> None:
     """Fills the file."""
     path = Path(arguments.results[0])
     figures: Figures = json.loads(path.read_text()) if path.exists() else {}
-    figures.setdefault("dense", {}) or figures["dense"].update(ppl=neuroal.perplexity(lm.model, windows))
-    started = time.process_time()
-    written = drain(iter_written(lm.model, tokens, Options().continuations))
-    figures["written"] = {"search": 0, "prune": time.process_time() - started}
+    if "dense" not in figures:
+        figures["dense"] = {"ppl": neuroal.perplexity(ground.lm.model, ground.windows)}
     for sparsity in arguments.sparsity:
         for pruner in arguments.pruners:
             for top_up, step in columns():
                 if step and step not in arguments.steps:
                     continue
-                for key, found in _cells(lm, tokens, windows, written, (pruner, top_up, step, sparsity), figures):
+                for key, found in _cells(ground, (pruner, top_up, step, sparsity), figures):
                     figures[key] = found
                     path.write_text(json.dumps(figures, indent=1))
                     print(key, found, flush=True)
 
 
-def _cells(
-    lm: LanguageModel,
-    tokens: Tensor,
-    windows: Tensor,
-    written: Tensor,
-    what: tuple[str, str, str, float],
-    known: Figures,
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The cell without reconstruction and the one with it, where not known; one search serves both."""
+def _cells(ground: Ground, what: tuple[str, str, str, float], known: Figures) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The cell without refitting and the one with it, where not known; one search serves both."""
     pruner, top_up, step, sparsity = what
-    keys = {f"{pruner} {top_up} {step} {sparsity}{' reconstruct' * r}": r for r in REFITS}
-    missing = {key: r for key, r in keys.items() if key not in known}
-    if not missing:
+    plain, refitted = f"{pruner} {top_up} {step} {sparsity}", f"{pruner} {top_up} {step} {sparsity} reconstruct"
+    wanted = [key for key in (plain, refitted)[: 1 if ground.written is None else 2] if key not in known]
+    if not wanted:
         return
     settings = {"pruner": pruner, "top_up": top_up, "step": step or "both", "sparsity": sparsity}
-    before = known.get(next(iter(keys)), {})
+    before = known.get(plain, {})
     started = time.process_time()
     try:
-        plain = drain(neuroal.iter_allocate(lm.model, tokens, known=_scores(before), **settings))
+        allocation = drain(neuroal.iter_allocate(ground.lm.model, ground.tokens, known=_scores(before), **settings))
     except neuroal.UserError as refusal:
-        yield from ((key, {"refused": str(refusal)}) for key in keys)
+        yield from ((key, {"refused": str(refusal)}) for key in wanted)
         return
     search = before.get("search", time.process_time() - started)
-    for key, reconstruct in missing.items():
-        plain.options["reconstruct"] = reconstruct
-        twin = sparse_twin(lm.model, (linear.path for linear in lm.stack.all_linears()))
-        started = time.process_time()
-        report = drain(neuroal.iter_prune(twin, tokens, plain, written=written if reconstruct else None))
-        pruning = time.process_time() - started
-        yield (
-            key,
-            {
-                "ppl": neuroal.perplexity(twin, windows),
-                "overall": report.overall,
-                "lambdas": [plain.block_lambda, plain.row_lambda],
-                "scores": [list((scores or {}).items()) for scores in (plain.block_scores, plain.row_scores)],
-                "search": search,
-                "prune": pruning,
-            },
-        )
+    for key in wanted:
+        yield key, {"search": search, **_pruned(ground, allocation, key == refitted)}
+
+
+def _pruned(ground: Ground, allocation: neuroal.Allocation, refit: bool) -> dict[str, Any]:
+    """The figures of one pruning of a twin."""
+    allocation.options["reconstruct"] = refit
+    twin = sparse_twin(ground.lm.model, (linear.path for linear in ground.lm.stack.all_linears()))
+    started = time.process_time()
+    report = drain(neuroal.iter_prune(twin, ground.tokens, allocation, written=ground.written if refit else None))
+    seconds = time.process_time() - started
+    return {
+        "ppl": neuroal.perplexity(twin, ground.windows),
+        "overall": report.overall,
+        "lambdas": [allocation.block_lambda, allocation.row_lambda],
+        "scores": [list((scores or {}).items()) for scores in (allocation.block_scores, allocation.row_scores)],
+        "prune": seconds,
+    }
 
 
 def _scores(found: dict[str, Any]) -> dict[tuple[str, float], float]:
@@ -143,6 +142,7 @@ def main() -> None:
     parser.add_argument("--sparsity", type=float, nargs="+", default=[0.6, 0.7])
     parser.add_argument("--pruners", nargs="+", default=list(PRUNERS.labels))
     parser.add_argument("--steps", nargs="+", default=["block", "both"])
+    parser.add_argument("--plain", action="store_true", help="without refitting")
     parser.add_argument("--table", action="store_true")
     for name, default in (("samples", 8), ("length", 128), ("windows", 16), ("window-length", 512)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -156,8 +156,8 @@ def main() -> None:
     lm = neuroal.load(arguments.model, device="cpu", dtype="float32")
     tokens = neuroal.calibration_tokens(lm.tokenizer, samples=arguments.samples, length=arguments.length)
     windows = neuroal.held_out_windows(lm.tokenizer, windows=arguments.windows, length=arguments.window_length)
-    torch.manual_seed(0)
-    measure(arguments, lm, tokens, windows)
+    written = None if arguments.plain else drain(iter_written(lm.model, tokens, Options().continuations))
+    measure(arguments, Ground(lm, tokens, windows, written))
 
 
 if __name__ == "__main__":
