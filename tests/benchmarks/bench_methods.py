@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_methods.py results.json [--sparsity 0.6 0.7] [--pruners wanda sparsegpt]
         [--model SmolLM2-135M-Instruct] [--samples 8 --length 128] [--windows 16 --window-length 512]
 
-Each figure is written as soon as it is there, and what the file holds already is not done again.
+Each figure is written as soon as it is there, and what the file holds already is not done again; methods_smollm2.json
+beside this script holds those of the README.
     python tests/benchmarks/bench_methods.py results.json --table      prints the figures as Markdown.
 """
 
