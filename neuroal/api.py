@@ -15,7 +15,6 @@ from neuroal.errors import UserError, did_you_mean
 from neuroal.excluding import included
 from neuroal.method import Method
 from neuroal.options import Options
-from neuroal.patterns import Pattern
 from neuroal.pruning import PruneReport, iter_prune
 from neuroal.runs.events import Event, Notice
 from neuroal.runs.spec import MODES
@@ -75,8 +74,9 @@ def _allocate(model, tokens, method, step, sparsity, mode, known):
     top_up, options, stack = method.top_up, method.options, DecoderStack(model)
     kept = included(stack, options.exclude)
     captured = stack.capture(checked_tokens(tokens, model)) if top_up.needs_data else Captured([], [])
-    default = Pattern.parse(options.pattern).sparsity if options.pattern else DEFAULT_SPARSITY
-    target = default if options.pattern or sparsity is None else float(sparsity)
+    target = float(DEFAULT_SPARSITY if sparsity is None else sparsity)
+    if method.pattern:
+        target = method.pattern.sparsity
     for notice in _premises(stack, kept, options, sparsity, target):
         yield Notice(notice)
     problem = Problem(stack, captured, top_up.name, method, target, step, options, kept, known)

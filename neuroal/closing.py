@@ -54,9 +54,7 @@ def clipping_notice(problem: Problem, ratios: list[float], replaced: int) -> Gen
     from neuroal.runs.events import Notice
 
     if replaced and not problem.options.renormalise:
-        sizes = problem.sizes
-        mean = sum(r * n for r, n in zip(ratios, sizes, strict=True)) / sum(sizes)
         yield Notice(
-            f"{replaced} block ratios fell outside 0 to 1 and were set to 0.01 or 0.99; the mean is now {mean:.1%} "
-            f"instead of {problem.sparsity:.1%}. The option 'Restore the mean' keeps it."
+            f"{replaced} block ratios fell outside 0 to 1 and were set to 0.01 or 0.99; the mean is now "
+            f"{problem.mean(ratios):.1%} instead of {problem.sparsity:.1%}. The option 'Restore the mean' keeps it."
         )

@@ -7,23 +7,20 @@ perplexity of 59.7 to 54.5 on calibration text that was held apart.
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig
 
+from neuroal.background import in_background, mapped
 from neuroal.generation import GumbelNoise, StopWhen
 from neuroal.twin import skeleton
 
 # Tokens written at once: enough sequences to share each pass through the weights, few enough for their caches.
 BATCH_TOKENS = 4096
-
-# Seconds after which silent writing is heard of again, and can be given up.
-HEARTBEAT = 2.0
 
 # Of the length of a sequence, given as the beginning of each continuation.
 PROMPT = 0.25
@@ -47,13 +44,23 @@ def iter_continuations(model: nn.Module, tokens: Tensor, each: int, seed: int = 
     given = min(length - 1, max(1, int(length * PROMPT)))
     starts = [(length - given) * k // max(1, each - 1) for k in range(each)]
     prompts = torch.stack([row[start : start + given] for row in tokens for start in starts])
-    model, device = _writer(model), next(model.parameters()).device
-    written: list[Tensor] = []
-    for n, batch in enumerate(prompts.split(max(1, BATCH_TOKENS // length))):
-        yield sum(len(rows) for rows in written)
-        rows = yield from _heard(model, batch.to(device), length - given, seed + n, sum(map(len, written)))
-        written.append(rows.to(tokens.device))
-    return torch.cat(written)
+    model, device, done = _writer(model), next(model.parameters()).device, 0
+
+    def write(say: Callable[[int], None], stop: threading.Event) -> Tensor:
+        written: list[Tensor] = []
+        for n, batch in enumerate(prompts.split(max(1, BATCH_TOKENS // length))):
+            say(sum(map(len, written)))
+            written.append(_continued(model, batch.to(device), length - given, seed + n, stop).to(tokens.device))
+            if stop.is_set():
+                break
+        return torch.cat(written)
+
+    def count(news: int | None) -> int:
+        nonlocal done
+        done = done if news is None else news
+        return done
+
+    return (yield from mapped(in_background("continuations", write, join=True), count))
 
 
 def _writer(model: Any) -> Any:
@@ -63,33 +70,6 @@ def _writer(model: Any) -> Any:
     known = model.generation_config
     writer.generation_config = GenerationConfig(pad_token_id=known.pad_token_id, eos_token_id=known.eos_token_id)
     return writer
-
-
-def _heard(model: Any, prompts: Tensor, new: int, seed: int, done: int) -> Generator[int, None, Tensor]:
-    """One batch, written in a thread meanwhile; yields ``done`` every now and then."""
-    stop, result = threading.Event(), queue.SimpleQueue()
-
-    def body() -> None:
-        try:
-            result.put((_continued(model, prompts, new, seed, stop), None))
-        except BaseException as error:  # raised again by whoever waits
-            result.put((None, error))
-
-    worker = threading.Thread(target=body, daemon=True, name="neuroal-continuations")
-    worker.start()
-    try:
-        while True:
-            try:
-                rows, error = result.get(timeout=HEARTBEAT)
-            except queue.Empty:
-                yield done
-                continue
-            if error is not None:
-                raise error
-            return rows
-    finally:
-        stop.set()
-        worker.join()  # at most one token: the model may be let go of after this
 
 
 @torch.no_grad()

@@ -37,7 +37,8 @@ class Method:
         self.options = options
         self.pruner = PRUNERS.get(pruner)(options)
         self.top_up = TOP_UPS.get(top_up)(options)
-        self.of = Pattern.parse(options.pattern).of if options.pattern else None
+        self.pattern = Pattern.parse(options.pattern) if options.pattern else None
+        self.of = self.pattern.of if self.pattern else None
         self.needs_data = self.pruner.needs_data or self.top_up.refines or options.reconstruct
         self._troubles: dict[str, list[str]] = defaultdict(list)
         self._told: set[str] = set()
@@ -52,7 +53,7 @@ class Method:
         parts = [self.pruner.statistics()]
         if self.top_up.refines:
             parts += self.top_up.refining_statistics()
-        if refit and self.options.reconstruct and not hasattr(parts[0], "gram"):
+        if refit and self.options.reconstruct and not self.pruner.needs_gram:
             parts.append(Gram())
         return Gathered(*parts) if len(parts) > 1 else parts[0]
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neuroal.runs.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class Options:
     continuations: int = 3
 
     @classmethod
+    def of(cls, spec: RunSpec) -> Options:
+        """Those of a spec."""
+        return cls(**{name: getattr(spec, name) for name in cls.names()})
+
+    @classmethod
     def names(cls) -> list[str]:
         """Every option's name."""
         return [f.name for f in dataclasses.fields(cls)]
@@ -69,5 +77,4 @@ class Options:
                 hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}."
                 raise TypeError(f"Option {name!r} is not known: {hint}")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-        checked = RunSpec(**values, top_up=top_up)
-        return cls(**{name: getattr(checked, name) for name in names})
+        return cls.of(RunSpec(**values, top_up=top_up))

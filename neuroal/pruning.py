@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neuroal.allocation import Allocation, Sparsity, mean_sparsity
+from neuroal.background import mapped
 from neuroal.blocks import Captured, DecoderStack, Linear
 from neuroal.continuations import iter_continuations
 from neuroal.errors import UserError
@@ -78,15 +79,13 @@ def iter_written(
     model: nn.Module, tokens: Tensor, each: int, variant: str = "chosen"
 ) -> Generator[Event, None, Tensor]:
     """What the dense model writes on from the calibration sequences, ``each`` times; yields how far it is."""
-    writing = iter_continuations(model, tokens, each)
-    while True:
-        try:
-            done = next(writing)
-        except StopIteration as end:
-            return end.value
-        yield StageStarted(
-            f"prune:{variant}", f"The dense model writes text to refit on: {done} of {len(tokens) * each} sequences."
-        )
+    total = len(tokens) * each
+
+    def tell(done: int) -> Event:
+        message = f"The dense model writes text to refit on: {done} of {total} sequences."
+        return StageStarted(f"prune:{variant}", message)
+
+    return (yield from mapped(iter_continuations(model, tokens, each), tell))
 
 
 def _prune_block(

@@ -76,6 +76,11 @@ class Problem:
         wanted = {linear.path for linear in self.included}
         return [sum(linear.weight.numel() for linear in ls if linear.path in wanted) for ls in self.stack.linears]
 
+    def mean(self, ratios: Sequence[float]) -> float:
+        """Of block ratios, weighted by what is pruned of each block."""
+        sizes = self.sizes
+        return sum(r * n for r, n in zip(ratios, sizes, strict=True)) / sum(sizes)
+
     @property
     def weights(self) -> list[int] | None:
         """Sizes, where they differ: then the mean over blocks is not the mean over weights."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 import neuroal
-from neuroal import continuations
+from neuroal import background, continuations
 from neuroal.api import drain
 from neuroal.continuations import iter_continuations
 from tests.toys import random_llama
@@ -66,7 +66,7 @@ def test_silent_writing_is_heard_of_and_can_be_given_up(
         self.stop.wait(60)
         return torch.full((len(ids),), self.stop.is_set())
 
-    monkeypatch.setattr(continuations, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(background, "HEARTBEAT", 0.01)
     monkeypatch.setattr(continuations.StopWhen, "__call__", slow)
     writing = iter_continuations(model, tokens, 3)
     assert [next(writing) for _ in range(3)] == [0, 0, 0] and waiting.wait(60)

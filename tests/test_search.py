@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -12,19 +11,11 @@ from transformers import LlamaForCausalLM
 
 import neuroal
 from neuroal.errors import UserError
-from neuroal.runs.events import BlockScored, CandidateFinished, CandidateStarted, Event, LambdaChosen, SearchStarted
+from neuroal.runs.events import BlockScored, CandidateFinished, CandidateStarted, LambdaChosen, SearchStarted
 from neuroal.schedules import block_schedule
+from tests.events import drained
 
 LAMBDAS = (0.05, 0.1, 0.2)
-
-
-def _drain(events: Generator[Event, None, Any]) -> tuple[list[Event], Any]:
-    seen = []
-    while True:
-        try:
-            seen.append(next(events))
-        except StopIteration as end:
-            return seen, end.value
 
 
 def _plain_score(model: LlamaForCausalLM, tokens: torch.Tensor, ratios: list[float]) -> float:
@@ -66,7 +57,7 @@ def test_scores_equal_a_plain_loop(model: LlamaForCausalLM, tokens: torch.Tensor
 
 
 def test_events_tell_the_whole_search(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
-    events, allocation = _drain(neuroal.iter_allocate(model, tokens, sparsity=0.5, lambdas=LAMBDAS))
+    events, allocation = drained(neuroal.iter_allocate(model, tokens, sparsity=0.5, lambdas=LAMBDAS))
     assert [e.step for e in events if isinstance(e, SearchStarted)] == ["block", "row"]
     for step, scores, chosen in (
         ("block", allocation.block_scores, allocation.block_lambda),
@@ -89,7 +80,7 @@ def test_the_first_of_equal_scores_wins_and_the_other_is_a_near_tie(
     model: LlamaForCausalLM, tokens: torch.Tensor
 ) -> None:
     """Two spellings of nearly the same lambda give the same masks, so the same score."""
-    events, allocation = _drain(
+    events, allocation = drained(
         neuroal.iter_allocate(model, tokens, step="block", sparsity=0.52, lambdas=(0.0, 1e-9), pruner="magnitude")
     )
     assert allocation.block_lambda == 0.0
@@ -102,11 +93,11 @@ def test_known_candidates_are_not_scored_again_and_change_nothing(
     model: LlamaForCausalLM, tokens: torch.Tensor, step: str
 ) -> None:
     settings = {"step": step, "sparsity": 0.5, "lambdas": LAMBDAS}
-    events, whole = _drain(neuroal.iter_allocate(model, tokens, **settings))
+    events, whole = drained(neuroal.iter_allocate(model, tokens, **settings))
     finished = [e for e in events if isinstance(e, CandidateFinished)]
     for k in range(len(finished) + 1):
         known = {(e.step, e.lam): e.score for e in finished[:k]}
-        again, resumed = _drain(neuroal.iter_allocate(model, tokens, known=known, **settings))
+        again, resumed = drained(neuroal.iter_allocate(model, tokens, known=known, **settings))
         rescored = [(e.step, e.lam) for e in again if isinstance(e, CandidateFinished) and e.step != "alignment"]
         assert not set(rescored) & set(known)
         assert resumed.block_scores == whole.block_scores and resumed.row_scores == whole.row_scores

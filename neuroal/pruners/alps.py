@@ -10,7 +10,6 @@ Measured on SmolLM2 at 70 % with refitting, on calibration text held apart (Wand
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from neuroal.pruners.base import PRUNERS, Pruner
@@ -32,25 +31,12 @@ class ALPS(Pruner):
         "the weights that the others can best replace, found by moving mask and weights in turn "
         "(after [2406.07831](https://arxiv.org/abs/2406.07831))"
     )
+    needs_gram = True
     moves_weights = True
     refits = True
     gathering = 1.0
     selecting = 16_000
     rank = 50
-
-    @property
-    def statistics(self) -> Callable[[], Any]:
-        """The Gram matrix, and the norms."""
-        from neuroal.statistics import Gathered, Gram, InputNorm
-
-        return lambda: Gathered(Gram(), InputNorm())
-
-    @property
-    def norms(self) -> Callable[[], Any]:
-        """The norms alone."""
-        from neuroal.statistics import InputNorm
-
-        return InputNorm
 
     def metric(self, weight: Tensor, statistics: Any) -> Tensor:
         """Before anything has moved, float32 [out, in]."""

@@ -8,7 +8,6 @@ list them before torch is there.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from neuroal.registry import Registry
@@ -27,6 +26,7 @@ class Pruner(ABC):
         name, label: for settings and for people.
         summary: what it prunes first, for the table of methods; with its paper.
         needs_data: False when the metric does not look at activations.
+        needs_gram: True when it needs all products of two inputs, not their norms alone.
         moves_weights: True when kept weights are changed too, so that no metric alone ranks them.
         gathering, selecting: what it costs, for the estimate: passes through a block that gathering its statistics
             amounts to, and tokens in such a pass that pruning one block amounts to (measured on SmolLM2).
@@ -39,6 +39,7 @@ class Pruner(ABC):
     label: ClassVar[str]
     summary: ClassVar[str]
     needs_data: ClassVar[bool] = True
+    needs_gram: ClassVar[bool] = False
     moves_weights: ClassVar[bool] = False
     refits: ClassVar[bool] = False
     gathering: ClassVar[float] = 0.0
@@ -51,17 +52,17 @@ class Pruner(ABC):
         self.options = options or Options()
         self.notices: list[str] = []
 
-    @property
-    def statistics(self) -> Callable[[], Any]:
-        """Makes what gathers the input of a linear before it is pruned; it offers ``norm`` in any case."""
+    def statistics(self) -> Any:
+        """A new object that gathers the input of a linear before it is pruned; it offers ``norm``, and ``gram``."""
+        from neuroal.statistics import Gathered, Gram
+
+        return Gathered(Gram(), self.norms()) if self.needs_gram else self.norms()
+
+    def norms(self) -> Any:
+        """A new object that gathers the norms alone, which the alignment score compares."""
         from neuroal.statistics import InputNorm
 
-        return InputNorm
-
-    @property
-    def norms(self) -> Callable[[], Any]:
-        """Makes what gathers the norms that the alignment score compares, where nothing is pruned from them."""
-        return self.statistics
+        return InputNorm()
 
     @abstractmethod
     def metric(self, weight: Tensor, statistics: Any) -> Tensor:

@@ -30,24 +30,17 @@ class SparseGPT(Pruner):
         "the weights whose loss the others can best make up for, column by column "
         "([2301.00774](https://arxiv.org/abs/2301.00774))"
     )
+    needs_gram = True
     moves_weights = True
     gathering = 1.0
     selecting = 4500
     rank = 40
 
-    @property
-    def statistics(self) -> Callable[[], Any]:
-        """The Hessian, and the norms."""
-        from neuroal.statistics import Gathered, Gram
-
-        return lambda: Gathered(Gram(), self.norms())
-
-    @property
-    def norms(self) -> Callable[[], Any]:
+    def norms(self) -> Any:
         """The reference lets early sequences dominate; ``exact_statistics`` takes the plain mean."""
         from neuroal.statistics import FadingNorm, InputNorm
 
-        return InputNorm if self.options.exact_statistics else FadingNorm
+        return InputNorm() if self.options.exact_statistics else FadingNorm()
 
     def metric(self, weight: Tensor, statistics: Any) -> Tensor:
         """Saliency before any compensation, ``W_ij² / U_jj²``, float32 [out, in]."""

@@ -86,7 +86,7 @@ def check(spec: RunSpec, pool: ModelPool | None = None) -> None:
         UserError: settings that exclude each other, unknown or unsuitable model, sequences longer than its context,
             too many tokens, too short a text.
     """
-    method = Method(spec.pruner, spec.top_up, Options(**{name: getattr(spec, name) for name in Options.names()}))
+    method = Method(spec.pruner, spec.top_up, Options.of(spec))
     method.top_up.refuse(method.pruner, method.of, spec.step)
     model = facts(spec.model, spec.revision)
     if spec.block_sparsity is not None:

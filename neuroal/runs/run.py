@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import platform
-import queue
-import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 
 from neuroal.allocation import Allocation
 from neuroal.api import drain, iter_allocate
+from neuroal.background import in_background, mapped
 from neuroal.calibration import calibration_tokens, digest, held_out_windows
 from neuroal.evaluation.perplexity import iter_perplexity
 from neuroal.models.loading import LanguageModel
@@ -42,9 +41,6 @@ from neuroal.topups import TOP_UPS
 from neuroal.twin import sparse_twin
 
 Result = TypeVar("Result")
-
-# Seconds after which silent work is heard of again.
-HEARTBEAT = 2.0
 
 VARIANT_WORDS = {"dense": "dense model", "uniform": "uniformly pruned control", "chosen": "pruned model"}
 
@@ -159,9 +155,9 @@ class _Work:
             )
         elif TOP_UPS.get(spec.top_up).rates:
             yield StageStarted("rate", "Rating every block of the dense model.")
-        return (yield from self._allocation(spec.top_up, spec.sparsity))
+        return (yield from self._allocation(spec.top_up))
 
-    def _allocation(self, top_up: str, sparsity: float, **changes: Any) -> Generator[Event, None, Allocation]:
+    def _allocation(self, top_up: str, **changes: Any) -> Generator[Event, None, Allocation]:
         """An allocation with all the options of the spec but for ``changes``."""
         spec = self.spec
         return (
@@ -171,10 +167,10 @@ class _Work:
                 pruner=spec.pruner,
                 top_up=top_up,
                 step=spec.step,
-                sparsity=sparsity,
+                sparsity=spec.sparsity,
                 mode=spec.mode,
                 known=self.known.scores,
-                **{name: getattr(spec, name) for name in Options.names()} | changes,
+                **dataclasses.asdict(Options.of(spec)) | changes,
             )
         )
 
@@ -214,11 +210,9 @@ class _Work:
         """The uniform control: same pruner and options, same sparsity everywhere; measured, then let go."""
         if self.windows is None or "uniform" in self.known.measured:
             return
-        if self.spec.top_up == "custom":  # the mean of own ratios, which a pattern alone would not give
-            same = (chosen.target,) * len(self.lm.stack)
-            uniform = drain(self._allocation("custom", chosen.target, block_sparsity=same))
-        else:
-            uniform = drain(self._allocation("uniform", chosen.target))  # its ratios are no news for the page
+        # as own ratios, all the same: a pattern's own ratio need not be that of the run
+        same = {"block_sparsity": (chosen.target,) * len(self.lm.stack)}
+        uniform = drain(self._allocation("custom", **same))  # its ratios are no news for the page
         twin = yield from self.prune(uniform, "uniform")
         yield from self.measure("uniform", twin)
 
@@ -227,33 +221,17 @@ def narrated(
     stage: str, sentence: str, work: Callable[[Callable[[str], None]], Result]
 ) -> Generator[Event, None, Result]:
     """Runs blocking work in a thread and yields what it says, so that a long download is a visible, cancellable one."""
-    said: queue.Queue[str | None] = queue.Queue()
-    result: dict[str, Any] = {}
+    waited = time.monotonic()
 
-    def body() -> None:
-        try:
-            result["value"] = work(said.put)
-        except BaseException as error:
-            result["error"] = error
-        finally:
-            said.put(None)
+    def tell(news: str | None) -> Event:
+        nonlocal sentence, waited
+        if news is None:  # cancelling takes effect at an event
+            return StageStarted(stage, f"{sentence.rstrip('.')} ({time.monotonic() - waited:.0f} s)")
+        sentence, waited = news, time.monotonic()
+        return StageStarted(stage, news)
 
     yield StageStarted(stage, sentence)
-    threading.Thread(target=body, daemon=True, name=f"neuroal-{stage}").start()
-    waited = time.monotonic()
-    while True:
-        try:
-            news = said.get(timeout=HEARTBEAT)
-        except queue.Empty:  # cancelling takes effect at an event
-            yield StageStarted(stage, f"{sentence.rstrip('.')} ({time.monotonic() - waited:.0f} s)")
-            continue
-        if news is None:
-            break
-        sentence, waited = news, time.monotonic()
-        yield StageStarted(stage, news)
-    if "error" in result:
-        raise result["error"]
-    return result["value"]
+    return (yield from mapped(in_background(stage, lambda say, _: work(say)), tell))
 
 
 def _versions() -> dict[str, str]:

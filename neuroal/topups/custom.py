@@ -32,8 +32,7 @@ class Custom(TopUp):
 
         ratios, blocks = problem.options.block_sparsity or (), len(problem.stack)
         check_count(ratios, blocks)
-        sizes = problem.sizes
-        mean = sum(r * n for r, n in zip(ratios, sizes, strict=True)) / sum(sizes)
+        mean = problem.mean(ratios)
         if not mean:
             raise UserError("Your ratios prune nothing: the blocks with a ratio above 0 are excluded.")
         if abs(mean - problem.sparsity) > 0.0005:

@@ -8,8 +8,19 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
+from tests.e2e.server import Server
+
 # A busy machine is slow, not wrong: what is expected at once may take a while to show.
 expect.set_options(timeout=15_000)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One app for a module, without SmolLM2 being fetched: the tiny model is the one at hand."""
+    folder = tmp_path_factory.mktemp("app")
+    started = Server(folder / "data", folder / "log", NEUROAL_DEFAULT_MODEL="tiny")
+    yield started
+    started.stop()
 
 
 @pytest.fixture

@@ -44,6 +44,11 @@ class App:
     url: str
     source: Memory
 
+    def over(self, run: str, log: list[Record]) -> None:
+        """Has a run whose log is complete."""
+        self.source.logs[run] = log
+        self.source.over.add(run)
+
 
 @pytest.fixture(scope="module")
 def app() -> Iterator[App]:
@@ -200,8 +205,7 @@ def test_reload_attaches_again(page: Page, app: App, log: list[Record]) -> None:
 
 def test_an_interrupted_run_that_is_resumed_goes_on_in_the_same_view(page: Page, app: App, log: list[Record]) -> None:
     cut = numbered([ev.RunInterrupted(), ev.RunResumed()], start=41)
-    app.source.logs["resumed"] = [*log[:40], cut[0]]
-    app.source.over.add("resumed")
+    app.over("resumed", [*log[:40], cut[0]])
     look_at(page, app, "run=resumed")
     settled(page, "can be resumed")
     app.source.over.discard("resumed")
@@ -230,8 +234,7 @@ def test_an_unknown_run_is_said_plainly(page: Page, app: App) -> None:
 
 def test_text_from_outside_is_never_markup(page: Page, app: App) -> None:
     evil = "<img src=x onerror=alert(1)> {{value}} ${alert(1)}"
-    app.source.logs["evil"] = numbered([started(model=evil), ev.Notice(evil), ev.RunFailed(evil)])
-    app.source.over.add("evil")
+    app.over("evil", numbered([started(model=evil), ev.Notice(evil), ev.RunFailed(evil)]))
     look_at(page, app, "run=evil")
     expect(page.locator(".na-sentence")).to_have_text(evil)
     expect(page.locator(".na-notices")).to_have_text(evil)
@@ -241,8 +244,7 @@ def test_text_from_outside_is_never_markup(page: Page, app: App) -> None:
 
 
 def test_a_replay_plays_pauses_and_shows_the_end(page: Page, app: App, log: list[Record]) -> None:
-    app.source.logs["replay"] = log
-    app.source.over.add("replay")
+    app.over("replay", log)
     look_at(page, app, "run=replay&replay=1")
     traces(page, "heatmap")
     page.get_by_role("button", name="Pause").click()
@@ -262,8 +264,7 @@ def test_a_replay_plays_pauses_and_shows_the_end(page: Page, app: App, log: list
 
 
 def test_reduced_motion_shows_the_end_of_a_replay(page: Page, app: App, log: list[Record]) -> None:
-    app.source.logs["still"] = log
-    app.source.over.add("still")
+    app.over("still", log)
     page.emulate_media(reduced_motion="reduce")
     look_at(page, app, "run=still&replay=1")
     settled(page, "Finished in")
@@ -271,8 +272,7 @@ def test_reduced_motion_shows_the_end_of_a_replay(page: Page, app: App, log: lis
 
 
 def test_dark_mode_redraws_and_a_phone_does_not_scroll_sideways(page: Page, app: App, log: list[Record]) -> None:
-    app.source.logs["dark"] = log
-    app.source.over.add("dark")
+    app.over("dark", log)
     page.set_viewport_size({"width": 390, "height": 844})
     look_at(page, app, "run=dark")
     settled(page, "Finished in")
@@ -287,8 +287,7 @@ def test_dark_mode_redraws_and_a_phone_does_not_scroll_sideways(page: Page, app:
 
 
 def test_figures_keep_their_height_when_the_window_changes(page: Page, app: App, log: list[Record]) -> None:
-    app.source.logs["resize"] = log
-    app.source.over.add("resize")
+    app.over("resize", log)
     page.set_viewport_size({"width": 1280, "height": 900})
     look_at(page, app, "run=resize")
     settled(page, "Finished in")

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.server import Server
 from tests.e2e.steps import LONG, SHORT, choose, field, open_page, pick, plot, press_run, records_of, status
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("app")
-    started = Server(folder / "data", folder / "log", NEUROAL_DEFAULT_MODEL="tiny")
-    yield started
-    started.stop()
 
 
 def test_owl_rates_every_block_and_spreads_by_it(page: Page, server: Server) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.server import Server
 from tests.e2e.steps import LONG, SHORT, choose, field, open_page, plot, press_run, records_of, search_seen, status
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One app for the module, without SmolLM2 being fetched: the tiny model is the one at hand."""
-    folder = tmp_path_factory.mktemp("app")
-    started = Server(folder / "data", folder / "log", NEUROAL_DEFAULT_MODEL="tiny")
-    yield started
-    started.stop()
 
 
 def test_a_recorded_run_is_shown_before_anything_is_computed(page: Page, server: Server) -> None:

@@ -8,8 +8,6 @@ account: its exponents jump with the last bits of singular values.
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 import math
 import sys
@@ -18,28 +16,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np
 import torch
-from torch import nn
 
 import neuroal
-
-DATA = Path(__file__).parent / "data" / "real.json.gz"
-TOP_UPS = {"uniform": "uniform", "owl": "owl", "alpha": "alphapruning", "DSnoT": "dsnot", "neuroal": "neuroal"}
-
-
-def figures() -> dict[str, Any]:
-    """The reference's figures of SmolLM2."""
-    return json.loads(gzip.decompress(DATA.read_bytes()))
-
-
-def mask_hashes(model: nn.Module, run: dict[str, Any]) -> dict[str, tuple[int, str]]:
-    """(zeros, hash of the zero mask) of every linear of a run."""
-    found = {}
-    for name in run["linears"]:
-        zeros = (model.get_submodule(name).weight == 0).numpy()
-        found[name] = int(zeros.sum()), hashlib.sha256(np.packbits(zeros).tobytes()).hexdigest()
-    return found
+from tests.parity.figures import TOP_UPS, figures, mask_hash, zero_masks
 
 
 def redo(run: dict[str, Any], golden: dict[str, Any]) -> dict[str, Any]:
@@ -51,9 +31,9 @@ def redo(run: dict[str, Any], golden: dict[str, Any]) -> dict[str, Any]:
     settings = {"pruner": run["method"], "top_up": top_up, "step": step, "sparsity": run["sparsity"], "gqa": "base"}
     allocation = neuroal.allocate(model, tokens, **settings)
     neuroal.prune(model, tokens, allocation)
-    loss, masks = math.log(neuroal.perplexity(model, held_out)), mask_hashes(model, run)
-    same = {"masks": sum(masks[n][1] == f["mask_sha256"] for n, f in run["linears"].items())}
-    same["counts"] = sum(masks[n][0] == f["zeros"] for n, f in run["linears"].items())
+    loss, masks = math.log(neuroal.perplexity(model, held_out)), zero_masks(model, run["linears"])
+    same = {"masks": sum(mask_hash(masks[n]) == f["mask_sha256"] for n, f in run["linears"].items())}
+    same["counts"] = sum(int(masks[n].sum()) == f["zeros"] for n, f in run["linears"].items())
     same["linears"] = len(masks)
     return {"id": run["id"], **same, "perplexity": [math.exp(loss), math.exp(run["eval_loss"])]} | _scores(
         run, allocation
@@ -75,7 +55,7 @@ def _scores(run: dict[str, Any], allocation: neuroal.Allocation) -> dict[str, An
 
 
 if __name__ == "__main__":
-    reference = figures()
+    reference = figures("real")
     for each in reference["runs"]:
         if not sys.argv[1:] or any(part in each["id"] for part in sys.argv[1:]):
             print(json.dumps(redo(each, reference)), flush=True)

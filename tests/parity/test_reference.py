@@ -6,37 +6,34 @@ its figures (see build.py). Every run that the original could complete is done a
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
 import math
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from transformers import AutoModelForCausalLM
 
 import neuroal
-from neuroal.runs.events import BlockRated, Event, Notice
+from neuroal.runs.events import BlockRated, Notice
 from neuroal.topups.alphapruning import exponent
+from tests.events import drained
+from tests.parity.figures import DATA, TOP_UPS, figures, mask_hash, zero_masks
 
-DATA = Path(__file__).parent / "data"
 FAMILIES = ("llama", "mistral", "opt", "phi")
-TOP_UPS = {"uniform": "uniform", "owl": "owl", "alpha": "alphapruning", "DSnoT": "dsnot", "neuroal": "neuroal"}
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def family(request: pytest.FixtureRequest) -> dict[str, Any]:
     """One family's figures and its dense model, in eager attention as the original ran it."""
-    figures = json.loads(gzip.decompress((DATA / f"{request.param}.json.gz").read_bytes()))
-    figures["failed"] = [run for run in figures["runs"] if run["error"]]
-    figures["runs"] = [run for run in figures["runs"] if not run["error"]]
-    figures["folder"] = DATA / request.param
-    return figures
+    found = figures(request.param)
+    found["failed"] = [run for run in found["runs"] if run["error"]]
+    found["runs"] = [run for run in found["runs"] if not run["error"]]
+    found["folder"] = DATA / request.param
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +46,7 @@ def results(family: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _redo(run: dict[str, Any], folder: Path, tokens: torch.Tensor, held_out: torch.Tensor) -> dict[str, Any]:
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-    events, allocation = _kept(
+    events, allocation = drained(
         neuroal.iter_allocate(
             model,
             tokens,
@@ -62,26 +59,15 @@ def _redo(run: dict[str, Any], folder: Path, tokens: torch.Tensor, held_out: tor
             dsnot_cycles=int(run["id"].partition("-cycles")[2] or 50),
         )
     )
-    pruned, _ = _kept(neuroal.iter_prune(model, tokens, allocation))
+    pruned, _ = drained(neuroal.iter_prune(model, tokens, allocation))
     loss = math.log(neuroal.perplexity(model, held_out))
     return {"run": run, "events": events + pruned, "allocation": allocation, "model": model, "loss": loss}
 
 
-def _kept(generator: Generator[Event, None, Any]) -> tuple[list[Event], Any]:
-    """The events of a generator, and its result."""
-    events: list[Event] = []
-    while True:
-        try:
-            events.append(next(generator))
-        except StopIteration as end:
-            return events, end.value
-
-
 def _zero_masks(result: dict[str, Any]) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
     """(W == 0, the reference's figures) of every linear."""
-    model: nn.Module = result["model"]
-    for name, figures in result["run"]["linears"].items():
-        yield (model.get_submodule(name).weight == 0).numpy(), figures
+    theirs = result["run"]["linears"]
+    return zip(zero_masks(result["model"], theirs).values(), theirs.values(), strict=True)
 
 
 def test_every_kind_of_run_is_covered(family: dict[str, Any]) -> None:
@@ -142,12 +128,8 @@ def test_swaps_beyond_what_a_row_keeps_stay_within_bounds(family: dict[str, Any]
         assert any("of 50 swaps" in message for message in said)
         assert math.isfinite(result["loss"])
         uniform = next(r for r in family["runs"] if r["id"] == f"wanda-uniform-{run['sparsity']}")
-        total = sum(int((m == 0).sum()) for m in _weights(result["model"], uniform["linears"]))
+        total = sum(int(mask.sum()) for mask in zero_masks(result["model"], uniform["linears"]).values())
         assert total == pytest.approx(sum(f["zeros"] for f in uniform["linears"].values()), rel=0.02)
-
-
-def _weights(model: nn.Module, names: Iterable[str]) -> Iterator[torch.Tensor]:
-    return (model.get_submodule(name).weight for name in names)
 
 
 def test_grids_and_chosen_lambdas_are_equal(results: list[dict[str, Any]]) -> None:
@@ -163,19 +145,15 @@ def test_grids_and_chosen_lambdas_are_equal(results: list[dict[str, Any]]) -> No
 
 def test_counts_per_linear_and_per_row_are_equal(results: list[dict[str, Any]]) -> None:
     for result in results:
-        for zeros, figures in _zero_masks(result):
-            assert int(zeros.sum()) == figures["zeros"], result["run"]["id"]
+        for zeros, theirs in _zero_masks(result):
+            assert int(zeros.sum()) == theirs["zeros"], result["run"]["id"]
             kept = (~zeros).sum(1).astype("<i4")
-            assert hashlib.sha256(kept.tobytes()).hexdigest() == figures["kept_rows_sha256"], result["run"]["id"]
+            assert hashlib.sha256(kept.tobytes()).hexdigest() == theirs["kept_rows_sha256"], result["run"]["id"]
 
 
 def test_masks_are_bit_equal(results: list[dict[str, Any]]) -> None:
     """At least 99.9 %: another processor may swap two weights that are equal to the last bits."""
-    equal = [
-        hashlib.sha256(np.packbits(zeros).tobytes()).hexdigest() == figures["mask_sha256"]
-        for result in results
-        for zeros, figures in _zero_masks(result)
-    ]
+    equal = [mask_hash(zeros) == theirs["mask_sha256"] for result in results for zeros, theirs in _zero_masks(result)]
     assert len(equal) > 400
     assert sum(equal) >= 0.999 * len(equal)
 

@@ -145,8 +145,8 @@ def test_its_metric_is_the_saliency_of_the_first_chunk() -> None:
 def test_exact_statistics_take_plain_norms() -> None:
     from neuroal.options import Options
 
-    assert SparseGPT().norms is FadingNorm
-    assert SparseGPT(Options(exact_statistics=True)).norms is InputNorm
+    assert type(SparseGPT().norms()) is FadingNorm
+    assert type(SparseGPT(Options(exact_statistics=True)).norms()) is InputNorm
 
 
 # --- Hessians that are hard to invert -------------------------------------------------------------------------------

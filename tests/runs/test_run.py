@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from neuroal import background
 from neuroal.errors import UserError
 from neuroal.runs import pool as pools
-from neuroal.runs import run as run_module
 from neuroal.runs.events import (
     AllocationReady,
     BlockPruned,
@@ -501,7 +501,7 @@ def test_what_the_loader_says_is_told_in_order() -> None:
 
 def test_silent_work_is_heard_of_so_that_it_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A download that says nothing, or a second run waiting for the load of the first."""
-    monkeypatch.setattr(run_module, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(background, "HEARTBEAT", 0.01)
     gate = threading.Event()
     events = narrated("model", "Loading x.", lambda say: gate.wait(PATIENCE))
     assert next(events).message == "Loading x."

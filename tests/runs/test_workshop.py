@@ -264,7 +264,7 @@ def test_closing_while_a_model_loads(
     open_workshop: Open, language_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The load cannot be broken off, but the run stops waiting for it at the next sign of life."""
-    from neuroal.runs import run as run_module
+    from neuroal import background
 
     begun, gate = threading.Event(), threading.Event()
 
@@ -273,7 +273,7 @@ def test_closing_while_a_model_loads(
         assert gate.wait(PATIENCE)
         return language_model
 
-    monkeypatch.setattr(run_module, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(background, "HEARTBEAT", 0.01)
     monkeypatch.setattr(pools, "load", load)
     workshop = open_workshop()
     run_id = workshop.jobs.start(RunSpec(model="random", **SMALL))

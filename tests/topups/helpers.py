@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -14,6 +14,7 @@ import neuroal
 from neuroal.allocation import Allocation
 from neuroal.masks import keep_counts
 from neuroal.runs.events import Event, Notice
+from tests.events import drained
 
 
 @dataclass
@@ -40,16 +41,6 @@ class Allocated:
         return float(np.average([float(np.mean(r)) for r in self.allocation.sparsity.values()], weights=sizes))
 
 
-def drained(events: Generator[Event, None, Any]) -> tuple[list[Event], Any]:
-    """The events of a generator, and its result."""
-    seen = []
-    while True:
-        try:
-            seen.append(next(events))
-        except StopIteration as end:
-            return seen, end.value
-
-
 def allocated(model: nn.Module, tokens: torch.Tensor, **settings: Any) -> Allocated:
     return Allocated(*drained(neuroal.iter_allocate(model, tokens, **settings)))
 
@@ -63,3 +54,22 @@ def asked_by_row(model: nn.Module, allocation: Allocation) -> dict[str, list[int
     """The counts that vectors of row ratios stand for."""
     columns = {path: model.get_submodule(path).weight.shape[1] for path in allocation.sparsity}
     return {path: (columns[path] - keep_counts(columns[path], r)).tolist() for path, r in allocation.sparsity.items()}
+
+
+def told_or_made_up_for(
+    model: nn.Module,
+    tokens: torch.Tensor,
+    settings: dict[str, Any],
+    *,
+    clipped: list[float],
+    notice: tuple[str, ...],
+    restored: list[float],
+) -> None:
+    """Block ratios out of range: as the reference leaves them there is a notice; with their mean restored, none."""
+    found = allocated(model, tokens, **settings)
+    assert found.by_block() == pytest.approx(clipped)
+    (said,) = found.notices
+    assert all(part in said for part in notice)
+    found = allocated(model, tokens, renormalise=True, **settings)
+    assert found.notices == []
+    assert found.by_block() == pytest.approx(restored)

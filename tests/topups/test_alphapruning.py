@@ -13,7 +13,7 @@ from neuroal.errors import UserError
 from neuroal.runs.events import BlockRated
 from neuroal.topups import alphapruning
 from neuroal.topups.alphapruning import exponent
-from tests.topups.helpers import allocated
+from tests.topups.helpers import allocated, told_or_made_up_for
 
 
 def _with_spectrum(values: torch.Tensor) -> torch.Tensor:
@@ -123,14 +123,14 @@ def test_beyond_everything_is_told_or_made_up_for(
 ) -> None:
     """0.8 times 0.4, 1 and 1.6: the last block is asked for 1.28; kept at 0.99 the others share what is missing."""
     exponents(1.5, 2.0, 2.5)
-    settings = {"top_up": "alphapruning", "sparsity": 0.8, "alpha_epsilon": 0.6}
-    found = allocated(model, tokens, **settings)
-    assert found.by_block() == pytest.approx([0.32, 0.8, 1.28])
-    (notice,) = found.notices
-    assert "1 block ratios" in notice and "100 %" in notice
-    restored = allocated(model, tokens, renormalise=True, **settings)
-    assert restored.notices == []
-    assert restored.by_block() == pytest.approx([0.465, 0.945, 0.99])
+    told_or_made_up_for(
+        model,
+        tokens,
+        {"top_up": "alphapruning", "sparsity": 0.8, "alpha_epsilon": 0.6},
+        clipped=[0.32, 0.8, 1.28],
+        notice=("1 block ratios", "100 %"),
+        restored=[0.465, 0.945, 0.99],
+    )
 
 
 def test_a_pattern_keeps_the_total_where_blocks_are_asked_for_too_much(

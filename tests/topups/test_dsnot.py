@@ -14,7 +14,8 @@ from neuroal.options import Options
 from neuroal.runs.events import Notice
 from neuroal.statistics import Gathered, InputNorm, Moments, PooledMoments
 from neuroal.topups.dsnot import DSnoT, swap
-from tests.topups.helpers import allocated, drained
+from tests.events import drained
+from tests.topups.helpers import allocated
 
 ONES = SimpleNamespace(norm=torch.ones(4), mean=torch.ones(4), variance=torch.ones(4))
 PRUNED = torch.tensor([[True, True, False, False]])

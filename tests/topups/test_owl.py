@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM
 from neuroal.options import Options
 from neuroal.runs.events import AllocationReady, BlockRated
 from neuroal.topups.owl import OWL
-from tests.topups.helpers import allocated
+from tests.topups.helpers import allocated, told_or_made_up_for
 
 # Of these eight products of weight and norm the mean is 2.
 WEIGHTS = (torch.tensor([[1.0, -1.0], [1.0, 1.0]]), torch.tensor([[-1.0, 0.5], [1.0, 4.5]]))
@@ -59,14 +59,14 @@ def test_equal_outliers_are_uniform(model: LlamaForCausalLM, tokens: torch.Tenso
 def test_what_is_clipped_is_told_or_made_up_for(model: LlamaForCausalLM, tokens: torch.Tensor, rated) -> None:
     """0.9 with lambda 0.3 asks for 1.2, 0.9 and 0.6; with 0.99 in the place of 1.2 the mean is 0.83."""
     rated(0.0, 1.0, 2.0)
-    settings = {"top_up": "owl", "sparsity": 0.9, "owl_lambda": 0.3}
-    found = allocated(model, tokens, **settings)
-    assert found.by_block() == pytest.approx([0.99, 0.9, 0.6])
-    (notice,) = found.notices
-    assert "1 block ratios" in notice and "83.0% instead of 90.0%" in notice
-    restored = allocated(model, tokens, renormalise=True, **settings)
-    assert restored.notices == []
-    assert restored.by_block() == pytest.approx([0.99, 0.99, 0.72])
+    told_or_made_up_for(
+        model,
+        tokens,
+        {"top_up": "owl", "sparsity": 0.9, "owl_lambda": 0.3},
+        clipped=[0.99, 0.9, 0.6],
+        notice=("1 block ratios", "83.0% instead of 90.0%"),
+        restored=[0.99, 0.99, 0.72],
+    )
 
 
 def test_it_sees_the_dense_model_only_and_no_pruner(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
