@@ -165,7 +165,7 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
             return gr.skip(), f"⚠️ {error}"
         except KeyError:
             return gr.skip(), "⚠️ No run of yours is open; press Run to start one."
-        return _look_at(run), "Going on from the last finished candidate."
+        return _look_at(run), "Going on from what was finished."
 
     actions.run.click(start, form.inputs, [run_id, live, actions.answer], concurrency_limit=8, **_QUIET)
     actions.cancel.click(cancel, run_id, actions.answer, concurrency_limit=8, **_QUIET)

@@ -61,8 +61,9 @@ def estimate(spec: RunSpec) -> Estimate:
     """What a run will cost on this machine, from the count of its work and the machine's measured speed.
 
     Raises:
-        UserError: the model cannot be used here.
+        UserError: the model cannot be used here, or the run would be refused (:func:`check`).
     """
+    check(spec)
     model = facts(spec.model, spec.revision)
     work = plan(spec, Shape(model.blocks, model.prunable, model.parameters))
     per_unit = 2 * model.prunable / model.blocks / (machine_speed() * EFFICIENCY)

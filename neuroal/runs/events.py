@@ -139,7 +139,7 @@ class RunInterrupted(Event):
 
 @dataclass(frozen=True)
 class RunResumed(Event):
-    """Going on from the last finished candidate."""
+    """Going on from what was finished: candidates and figures."""
 
 
 # --- preparation ----------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ class RunSpec:
     exact_statistics: bool = _setting(
         False,
         "Exact statistics",
-        "SparseGPT in float64 with plain means, DSnoT with pooled variances; the originals cut corners here.",
+        "SparseGPT in float64 with plain means, DSnoT with pooled variances, unlike the originals.",
     )
     lambdas: tuple[float, ...] | None = _setting(None, "Lambdas", "Own grid; empty for the paper's.")
     gqa: str = _setting("fold", "Grouped-query rows", "How rows of shared key/value heads are driven.", choices=GQA)

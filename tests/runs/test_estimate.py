@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from neuroal.errors import UserError
@@ -60,3 +62,17 @@ def test_what_the_model_writes_counts_in_memory_and_in_the_limit() -> None:
     check(RunSpec(**spec, continuations=15))
     with pytest.raises(UserError, match="1,081,344 tokens.*fewer continuations"):
         check(RunSpec(**spec, continuations=32))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"pattern": "2:4"}, "one N per block"),
+        ({"top_up": "dsnot", "pruner": "sparsegpt"}, "moves weights"),
+        ({"top_up": "custom", "block_sparsity": (0.5, 0.6)}, "8 blocks; give one each"),
+    ],
+)
+def test_what_would_be_refused_has_no_estimate(settings: dict[str, Any], sentence: str) -> None:
+    """A person reads the sentence where the seconds would be, before pressing Run."""
+    with pytest.raises(UserError, match=sentence):
+        estimate(RunSpec(model="tiny", **settings))
