@@ -9,6 +9,7 @@ if (!document.getElementById("na-compare-style")) {
 
 const find = (selector) => element.querySelector(selector);
 let waiting = null;
+let halted = false; // stopped by the person: what the server had already sent of that answer may still arrive
 
 /** Writes only what differs, so that a person's selection and the screen reader are left alone. */
 function write(node, text) {
@@ -50,7 +51,7 @@ function renderPane(side, pane, phase) {
 
 function render() {
   const value = props.value;
-  if (!value?.dense) return;
+  if (!value?.dense || (halted && ["preparing", "answering"].includes(value.phase))) return;
   settle();
   const over = ["finished", "stopped", "refused"].includes(value.phase);
   find(".na-compare").dataset.phase = value.phase;
@@ -76,10 +77,12 @@ function listen(name, act) {
 }
 
 listen("na-asked", () => {
+  halted = false;
   settle();
   waiting = setTimeout(() => write(find(".na-note"), WAITING), WAITING_AFTER);
 });
 listen("na-stopped", () => {
+  halted = true;
   settle();
   if (find(".na-note").textContent === WAITING) write(find(".na-note"), "");
 });

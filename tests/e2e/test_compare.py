@@ -181,6 +181,22 @@ def test_stop_ends_an_answer_and_keeps_it(open_page: Callable[..., Page], answer
     expect(page.locator(".na-verdict")).to_have_text("Identical to the end.")
 
 
+def test_what_arrives_after_stop_changes_nothing(open_page: Callable[..., Page], answers: Answers) -> None:
+    """A busy server may send a piece of the answer after it has said that it stopped: here it goes on sending."""
+    page = open_page()
+    ask(page)
+    text = page.locator("[data-side=dense] .na-text")
+    expect(text).to_contain_text("word 3")
+    kept = page.evaluate(
+        "() => { document.dispatchEvent(new Event('na-stopped'));"
+        " return document.querySelector('[data-side=dense] .na-text').textContent; }"
+    )
+    page.wait_for_timeout(500)  # ten more pieces
+    assert text.text_content() == kept
+    answers.released.set()
+    phase(page, "finished")
+
+
 def test_the_third_waits_says_so_and_may_leave_the_queue(open_page: Callable[..., Page], answers: Answers) -> None:
     first, second, third = (open_page() for _ in range(3))
     for page in (first, second):
