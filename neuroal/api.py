@@ -13,6 +13,7 @@ from neuroal.allocation import Allocation
 from neuroal.blocks import Captured, DecoderStack, Linear
 from neuroal.errors import UserError, did_you_mean
 from neuroal.excluding import included
+from neuroal.heap import working_heap
 from neuroal.method import Method
 from neuroal.options import Options
 from neuroal.pruning import PruneReport, iter_prune
@@ -80,7 +81,8 @@ def _allocate(model, tokens, method, step, sparsity, mode, known):
     for notice in _premises(stack, kept, options, sparsity, target):
         yield Notice(notice)
     problem = Problem(stack, captured, top_up.name, method, target, step, options, kept, known)
-    allocation = yield from top_up.allocate(problem)
+    with working_heap():
+        allocation = yield from top_up.allocate(problem)
     return dataclasses.replace(allocation, mode=mode, options=dataclasses.asdict(options))
 
 
