@@ -73,6 +73,8 @@ def test_two_viewers_see_one_run_and_a_reload_reattaches(page: Page, server: Ser
 def test_cancel_then_resume(page: Page, server: Server) -> None:
     open_page(page, server)
     choose(page, Sparsity_ratio="0.7")
+    page.get_by_role("button", name="Advanced").click()
+    page.get_by_label("Every lambda of the paper's grid").check()
     run = press_run(page)
     search_seen(page)
     page.click("#cancel")
