@@ -75,21 +75,23 @@ class Method:
         Raises:
             UserError: activations that are not finite, or a pruner's own refusal; with the path of the linear.
         """
-        weights = {}
+        ready: dict[int, list[Linear]] = {}  # by what they share: the statistics of their input
         for linear in stack.linears[b] if linears is None else linears:
             if linear.path not in sparsity:
                 continue
-            stat = statistics.get(linear)
-            if stat is not None and not stat.sequences:
-                stat = None  # a linear that is chosen token by token may be called in one pass and not in the next
+            stat = _of_calls(statistics, linear)
             if self.needs_data and stat is None:
                 self._troubles["no calibration token reached it, so it stays dense"].append(linear.path)
                 continue
-            weights[linear] = self._one(stack, b, linear, stat, sparsity[linear.path])
-            self._hear(linear)
+            self._check(b, linear, stat)
+            ready.setdefault(id(stat), []).append(linear)
+        weights = {}
+        for sharing in ready.values():
+            stat = _of_calls(statistics, sharing[0])
+            weights |= zip(sharing, self._together(stack, b, sharing, stat, sparsity), strict=True)
         return weights
 
-    def _one(self, stack: DecoderStack, b: int, linear: Linear, stat: Any, ratio: float | np.ndarray) -> Tensor:
+    def _check(self, b: int, linear: Linear, stat: Any) -> None:
         if linear.path not in self._sound:
             if not _all_finite(linear.weight):
                 raise UserError(
@@ -98,15 +100,27 @@ class Method:
             self._sound.add(linear.path)
         if stat is not None:
             _check_finite(b, linear, stat)
-        if not (self.top_up.refines and self.top_up.reaches(stack, b, linear)):
-            try:
-                return self.pruner.prune(linear.weight, stat, ratio, self.of)
-            except UserError as error:
-                raise UserError(f"{linear.path} (block {b}): {error}") from error
+
+    def _together(
+        self, stack: DecoderStack, b: int, linears: list[Linear], stat: Any, sparsity: Mapping[str, float | np.ndarray]
+    ) -> list[Tensor]:
+        """The pruned weights of linears that share their input."""
+        if self.top_up.refines and any(self.top_up.reaches(stack, b, linear) for linear in linears):
+            return [self._refined(stack, b, linear, stat, sparsity[linear.path]) for linear in linears]
+        weights, ratios = [linear.weight for linear in linears], [sparsity[linear.path] for linear in linears]
+        try:
+            pruned = self.pruner.prune_together(weights, stat, ratios, self.of)
+        except UserError as error:
+            raise UserError(f"{linears[0].path} (block {b}): {error}") from error
+        self._hear(linears[0])
+        return pruned
+
+    def _refined(self, stack: DecoderStack, b: int, linear: Linear, stat: Any, ratio: float | np.ndarray) -> Tensor:
         mask = select(self.pruner.metric(linear.weight, stat), ratio, self.of)
-        mask, trouble = self.top_up.refine(linear.weight, mask, stat)
-        if trouble:
-            self._troubles[trouble].append(linear.path)
+        if self.top_up.reaches(stack, b, linear):
+            mask, trouble = self.top_up.refine(linear.weight, mask, stat)
+            if trouble:
+                self._troubles[trouble].append(linear.path)
         return zeroed(linear.weight, mask)
 
     def _hear(self, linear: Linear) -> None:
@@ -125,6 +139,12 @@ class Method:
                 self._told.add(sentence)
                 yield sentence
         self._troubles.clear()
+
+
+def _of_calls(statistics: Mapping[Linear, Any], linear: Linear) -> Any:
+    """What was gathered; None for a linear that is chosen token by token and was called in another pass only."""
+    stat = statistics.get(linear)
+    return stat if stat is not None and stat.sequences else None
 
 
 def _all_finite(weight: Tensor) -> bool:

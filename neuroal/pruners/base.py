@@ -8,6 +8,7 @@ list them before torch is there.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from neuroal.registry import Registry
@@ -83,6 +84,17 @@ class Pruner(ABC):
         from neuroal.masks import select, zeroed
 
         return zeroed(weight, select(self.metric(weight, statistics), sparsity, of))
+
+    def prune_together(
+        self,
+        weights: Sequence[Tensor],
+        statistics: Any,
+        sparsities: Sequence[float | np.ndarray],
+        of: int | None = None,
+    ) -> list[Tensor]:
+        """:meth:`prune` for linears that share their input; at once where a pruner gains from that."""
+        pairs = zip(weights, sparsities, strict=True)
+        return [self.prune(weight, statistics, sparsity, of) for weight, sparsity in pairs]
 
 
 PRUNERS: Registry[type[Pruner]] = Registry("Pruner")

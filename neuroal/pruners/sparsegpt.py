@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from neuroal.errors import UserError
@@ -50,16 +50,28 @@ class SparseGPT(Pruner):
     def prune(self, weight: Tensor, statistics: Any, sparsity: float | np.ndarray, of: int | None = None) -> Tensor:
         """The pruned and compensated weight, [out, in]. Ratios by row are an extension of the method: each row's
         count is spread evenly over the chunks."""
-        work, factor = self._prepared(weight, statistics)
-        columns = work.shape[1]
+        return self.prune_together([weight], statistics, [sparsity], of)[0]
+
+    def prune_together(
+        self,
+        weights: Sequence[Tensor],
+        statistics: Any,
+        sparsities: Sequence[float | np.ndarray],
+        of: int | None = None,
+    ) -> list[Tensor]:
+        """The columns of all these linears in one loop, their rows below each other; each keeps a mask of its own."""
+        import torch
+
+        work, factor = self._prepared(torch.cat(list(weights)), statistics)
+        rows, columns = [len(weight) for weight in weights], work.shape[1]
         size = CHUNK if of is None else of * max(1, CHUNK // of)
         for start in range(0, columns, size):
             end = min(start + size, columns)
             local = factor[start:end, start:end]
-            rule = _rule(local, columns, (start, end), sparsity, of)
-            errors = _chunk(work[:, start:end], local, rule)
+            rules = [_rule(local, columns, (start, end), sparsity, of) for sparsity in sparsities]
+            errors = _chunk(work[:, start:end], local, _joined(rules, rows))
             work[:, end:].sub_(errors @ factor[start:end, end:])
-        return work.to(weight.dtype)
+        return [part.to(weight.dtype) for part, weight in zip(work.split(rows), weights, strict=True)]
 
     def _prepared(self, weight: Tensor, statistics: Any) -> tuple[Tensor, Tensor]:
         """A float32 copy of the weight without what no input reaches, and the factor U [in, in].
@@ -101,7 +113,22 @@ class SparseGPT(Pruner):
         )
 
 
-def _chunk(work: Tensor, factor: Tensor, rule: Callable[[int, Tensor], Tensor | None]) -> Tensor:
+# From the column of a chunk and the chunk's weights now, [out, c], its mask where it is (re)chosen, or None.
+Rule = Callable[[int, "Tensor"], "Tensor | None"]
+
+
+def _joined(rules: list[Rule], rows: list[int]) -> Rule:
+    """One rule for linears that lie below each other. They (re)choose at the same columns."""
+    import torch
+
+    def rule(i: int, work: Tensor) -> Tensor | None:
+        masks = [part(i, weight) for part, weight in zip(rules, work.split(rows), strict=True)]
+        return None if masks[0] is None else torch.cat(masks)
+
+    return rules[0] if len(rules) == 1 else rule
+
+
+def _chunk(work: Tensor, factor: Tensor, rule: Rule) -> Tensor:
     """Prunes the columns of one chunk in place, left to right, each paying its error into those right of it.
 
     Works on a transposed copy, where a column is contiguous: faster than on the rows.
@@ -127,10 +154,8 @@ def _chunk(work: Tensor, factor: Tensor, rule: Callable[[int, Tensor], Tensor | 
     return errors.t()
 
 
-def _rule(
-    factor: Tensor, columns: int, chunk: tuple[int, int], sparsity: float | np.ndarray, of: int | None
-) -> Callable[[int, Tensor], Tensor | None]:
-    """A function of (column of the chunk, its weights now) that gives the chunk's mask where it is (re)chosen."""
+def _rule(factor: Tensor, columns: int, chunk: tuple[int, int], sparsity: float | np.ndarray, of: int | None) -> Rule:
+    """The rule of one linear."""
     import numpy as np
     import torch
 

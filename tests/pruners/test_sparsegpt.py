@@ -249,3 +249,22 @@ def test_sparsegpt_at_a_ratio_of_zero_prunes_nothing(model: LlamaForCausalLM, to
     allocation = neuroal.allocate(model, tokens, pruner="sparsegpt", top_up="custom", block_sparsity=(0.0, 0.5, 0.5))
     report = neuroal.prune(model, tokens, allocation)
     assert not any(share for path, share in report.achieved.items() if path.startswith("model.layers.0."))
+
+
+# --- several linears at once ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of", [None, 4])
+@pytest.mark.parametrize("by_row", [False, True])
+def test_linears_below_each_other_are_pruned_as_if_alone(of: int | None, by_row: bool) -> None:
+    """Queries, keys and values share an input; each has a threshold, a count per row or groups of its own."""
+    statistics = _gathered(_correlated(24))
+    weights = [torch.randn(rows, 24) for rows in (16, 8, 8)]
+    ratios: list[Any] = [0.5, 0.25, 0.75]
+    if by_row and of is None:
+        ratios = [np.linspace(0.2, 0.8, len(weight)) for weight in weights]
+    together = SparseGPT().prune_together(weights, statistics, ratios, of)
+    for weight, ratio, pruned in zip(weights, ratios, together, strict=True):
+        alone = SparseGPT().prune(weight, statistics, ratio, of)
+        assert torch.equal(alone == 0, pruned == 0)
+        torch.testing.assert_close(alone, pruned)
