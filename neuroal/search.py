@@ -34,7 +34,6 @@ from neuroal.runs.events import (
     Notice,
     SearchStarted,
 )
-from neuroal.twin import skeleton
 
 # Candidates whose score is within this share of the winner's are shown as near-ties: the landscape is often flat.
 NEAR_TIE = 0.01
@@ -110,11 +109,10 @@ class Searched:
 
 
 class Scorer:
-    """Scores candidates on private copies of the blocks' modules; the weights it prunes are its own."""
+    """Scores candidates on the stack's private modules; the weights it prunes are its own."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._scratch = [skeleton(block) for block in problem.stack.blocks]
 
     @torch.no_grad()
     def score(
@@ -151,12 +149,13 @@ class Scorer:
         """Activation norms by linear name of the dense and of the pruned block, and the pruned block's outputs."""
         stack, captured, method = self.problem.stack, self.problem.captured, self.problem.method
         masking = functools.partial(method.statistics, refit=False)
-        dense, _ = stack.gather(b, hidden, captured, masking, outputs=False)
-        weights = method.pruned(stack, b, stack.by_linear(b, dense), sparsity)
-        with _Borrowed(self._scratch[b], weights) as block:
-            last = b == len(stack) - 1
-            pruned, outputs = stack.gather(b, hidden, captured, method.pruner.norms, block, outputs=not last)
-        return _norms(stack, b, dense), _norms(stack, b, pruned), outputs
+        with stack.resident(b):
+            dense, _ = stack.gather(b, hidden, captured, masking, outputs=False)
+            weights = method.pruned(stack, b, stack.by_linear(b, dense), sparsity)
+            with _Borrowed(stack.blocks[b], weights) as block:
+                last = b == len(stack) - 1
+                pruned, outputs = stack.gather(b, hidden, captured, method.pruner.norms, block, outputs=not last)
+            return _norms(stack, b, dense), _norms(stack, b, pruned), outputs
 
 
 class _Borrowed:
@@ -164,15 +163,18 @@ class _Borrowed:
 
     def __init__(self, block: nn.Module, weights: dict[Linear, Tensor]) -> None:
         self.block, self.weights = block, weights
+        self._own: list[tuple[nn.Module, nn.Parameter]] = []
 
     def __enter__(self) -> nn.Module:
         for linear, weight in self.weights.items():
-            linear.put(self.block.get_submodule(linear.name), weight)
+            module = self.block.get_submodule(linear.name)
+            self._own.append((module, module.weight))
+            linear.put(module, weight)
         return self.block
 
     def __exit__(self, *_: object) -> None:
-        for linear in self.weights:
-            self.block.get_submodule(linear.name).weight = linear.module.weight
+        for module, weight in self._own:
+            module.weight = weight
 
 
 def search(
