@@ -19,8 +19,8 @@ MAIN = ("model", "pruner", "top_up", "step", "block_sparsity", "sparsity", "reco
 CALIBRATION = ("source", "text", "samples", "length", "prune_samples", "seed")
 MEASURE = ("eval_source", "eval_windows", "eval_length")
 
-# The mode has one value so far, and perplexity is what is measured.
-UNASKED = ("mode", "evaluations")
+# Perplexity is what is measured.
+UNASKED = ("evaluations",)
 
 # Settings of one top-up or another: seen only when it is chosen.
 CLAIMED = frozenset(name for top_up in TOP_UPS.entries for name in top_up.settings)

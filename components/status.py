@@ -62,7 +62,7 @@ def _running(state: State) -> str:
     name, _, variant = stage.partition(":")
     step = active_step(state)
     if stage in ("search", step) and step is not None and state["steps"][step]["chosen"] is None:
-        detail = _searching(state["steps"][step])
+        detail = _searching(state["steps"][step], state["spec"].get("mode") == "auto")
         return f"{STEP_NAMES.get(step, step)}: {detail}" if detail else _ended(state["message"])
     if name == "rate" and state["ratings"]:
         return _blocks(state, len(state["ratings"]["values"]))
@@ -80,12 +80,18 @@ def _blocks(state: State, done: int) -> str:
     return _ended(f"{_bare(state['message'])}: {done} of {blocks} blocks")
 
 
-def _searching(step: dict[str, Any]) -> str:
-    """Which candidate is being scored, and where; empty before the first."""
+def _searching(step: dict[str, Any], some: bool) -> str:
+    """Which candidate is being scored, and where; empty before the first.
+
+    Args:
+        some: that not every candidate of the grid will be.
+    """
     index = step["current"]
     if index is None:
         return ""
-    candidate = f"trying lambda {lambda_text(step['lambdas'][index])} ({index + 1} of {len(step['lambdas'])})"
+    scored = sum(total is not None for i, total in enumerate(step["totals"]) if i != index)
+    place = f"candidate {scored + 1}" if some else f"{index + 1} of {len(step['lambdas'])}"
+    candidate = f"trying lambda {lambda_text(step['lambdas'][index])} ({place})"
     return f"{candidate}." if step["block"] is None else f"{candidate}, {step['block'] + 1} of {step['blocks']} blocks."
 
 

@@ -43,7 +43,10 @@ def _counted(state: State, stage: str, planned: float) -> float:
         return planned * seen["done"] / seen["total"] if seen else 0
     if name == "rate":  # blocks are rated in order, and one without weights has no figure
         return len(state["ratings"]["values"]) if state["ratings"] else 0
-    return sum(_known(row) for row in state["steps"].get(name, {"scores": []})["scores"])
+    step = state["steps"].get(name)
+    if step is not None and step["chosen"] is not None:
+        return planned  # a search from coarse to fine ends when it knows enough
+    return sum(_known(row) for row in step["scores"]) if step else 0
 
 
 def _known(values: list[Any]) -> int:

@@ -13,9 +13,11 @@ from neuroal.allocation import Allocation
 from neuroal.blocks import Captured, DecoderStack, Linear
 from neuroal.errors import UserError, did_you_mean
 from neuroal.excluding import included
+from neuroal.heap import working_heap
 from neuroal.method import Method
 from neuroal.options import Options
 from neuroal.pruning import PruneReport, iter_prune
+from neuroal.residence import is_offloaded
 from neuroal.runs.events import Event, Notice
 from neuroal.runs.spec import MODES
 from neuroal.search import Problem
@@ -43,7 +45,7 @@ def iter_allocate(
     top_up: str = "neuroal",
     step: str = "both",
     sparsity: float | None = None,
-    mode: str = "exact",
+    mode: str = "auto",
     known: Mapping[tuple[str, float], float] | None = None,
     **options: Any,
 ) -> Generator[Event, None, Allocation]:
@@ -55,7 +57,8 @@ def iter_allocate(
         pruner, top_up: names in ``neuroal.pruners`` and ``neuroal.topups``.
         step: "block", "row" or "both"; looked at by NeuroAL only.
         sparsity: fraction of the prunable weights to be zeroed, between 0 and 1; 0.6 unless a pattern decides it.
-        mode: "exact" scores every candidate of the reference.
+        mode: "exact" scores every candidate of the reference, "auto" as few as show where the lowest score is
+            (neuroal/coarse.py). A grid of your own (``lambdas``) is scored in full.
         known: scores of candidates finished before an interruption, by (step, lambda).
         options: see :class:`neuroal.options.Options`.
 
@@ -79,8 +82,11 @@ def _allocate(model, tokens, method, step, sparsity, mode, known):
         target = method.pattern.sparsity
     for notice in _premises(stack, kept, options, sparsity, target):
         yield Notice(notice)
-    problem = Problem(stack, captured, top_up.name, method, target, step, options, kept, known)
-    allocation = yield from top_up.allocate(problem)
+    every = mode == "exact" or options.lambdas is not None
+    together = is_offloaded(stack.model)
+    problem = Problem(stack, captured, top_up.name, method, target, step, options, kept, every, together, known)
+    with working_heap():
+        allocation = yield from top_up.allocate(problem)
     return dataclasses.replace(allocation, mode=mode, options=dataclasses.asdict(options))
 
 

@@ -10,14 +10,14 @@ Shapes: N sequences, T tokens, d hidden size. Hidden states travel in micro-batc
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from neuroal.calls import Call, Stop
+from neuroal.calls import Call, Stop, passed_by
 from neuroal.consumers import Fold, GroupWatcher
 from neuroal.errors import UserError
 from neuroal.examination import Examined, block_name, examine
@@ -146,7 +146,7 @@ class DecoderStack:
             UserError: a block cannot be replayed on its own (see examination.py).
         """
         if self.examined is None:
-            self.examined = examine(self.model, self.path, self.blocks, tokens[:1].to(self.device))
+            self._examine(tokens[:1].to(self.device))
         size = max(1, MICRO_BATCH_TOKENS // tokens.shape[1])
         captured = Captured([], [[] for _ in self.blocks])
         first: dict[int, list[Call]] = {}
@@ -160,8 +160,22 @@ class DecoderStack:
                 own.append(call)
         return captured
 
+    def _examine(self, tokens: Tensor) -> None:
+        """Tries the blocks on a short sequence; that also shows the groups, where it reaches every linear."""
+        watchers = [GroupWatcher(linears) for linears in self.linears]
+        try:
+            self.examined = examine(self.model, self.path, self.blocks, tokens)
+        finally:
+            for handle in (h for w in watchers for h in w.handles):
+                handle.remove()
+        if all(sum(map(len, w.groups)) == len(w.linears) for w in watchers):  # experts may wait for more tokens
+            self.groups = [w.groups for w in watchers]
+
     def _one_pass(self, batch: Tensor, inputs: list[Tensor], *, all_blocks: bool) -> list[Call]:
-        """The calls of all blocks for one batch, or of block 0 alone; the hidden states it receives join ``inputs``."""
+        """The calls of all blocks for one batch, or of block 0 alone; the hidden states it receives join ``inputs``.
+
+        Where nothing but the blocks' calls is still to be learnt, the blocks are passed by.
+        """
         calls: list[Call] = []
 
         def record(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -172,7 +186,8 @@ class DecoderStack:
             if not all_blocks:
                 raise Stop
 
-        with self._recording(record), suppress(Stop):
+        known = self.groups and self.examined.plain and not self.examined.varying
+        with self._recording(record), passed_by(self.blocks) if known else nullcontext(), suppress(Stop):
             self.model(input_ids=batch.to(self.device), use_cache=False)
         return calls
 

@@ -59,10 +59,12 @@ class Examined:
     Attributes:
         probe: a recorded pass, for whoever needs an input of some block.
         varying: whether calls depend on the tokens themselves, not on their number alone.
+        plain: whether blocks return hidden states and nothing else, so that the model goes on without their work.
     """
 
     probe: Pass
     varying: bool
+    plain: bool
 
 
 def examine(model: nn.Module, path: str, blocks: list[nn.Module], tokens: Tensor) -> Examined:
@@ -87,7 +89,7 @@ def examine(model: nn.Module, path: str, blocks: list[nn.Module], tokens: Tensor
         first.restore_containers()
         for b, block in enumerate(blocks):
             _check_replay(path, b, block, first)
-    return Examined(first, any(varying))
+    return Examined(first, any(varying), all(isinstance(output, Tensor) for output in first.outputs.values()))
 
 
 def _others(tokens: Tensor) -> Tensor:

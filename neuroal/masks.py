@@ -117,12 +117,17 @@ def zeroed(weight: Tensor, mask: Tensor) -> Tensor:
     return torch.from_numpy(product)
 
 
+def true_entries(mask: Tensor) -> int:
+    """How many entries of a bool tensor are True."""
+    return int(np.count_nonzero(mask.numpy())) if mask.device.type == "cpu" else int(mask.sum())
+
+
 def _holds(mask: Tensor, count: int) -> bool:
     """Whether so many entries are True: then no row had a tie across its threshold, and the mask needs no mending.
 
     Not asked on a GPU, where the answer would have to be waited for.
     """
-    return mask.device.type == "cpu" and int(np.count_nonzero(mask.numpy())) == count
+    return mask.device.type == "cpu" and true_entries(mask) == count
 
 
 def _around(metric: Tensor, k: int) -> tuple[Tensor, Tensor]:

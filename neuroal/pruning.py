@@ -15,6 +15,8 @@ from neuroal.background import mapped
 from neuroal.blocks import Captured, DecoderStack, Linear
 from neuroal.continuations import iter_continuations
 from neuroal.errors import UserError
+from neuroal.heap import working_heap
+from neuroal.masks import true_entries
 from neuroal.method import Method
 from neuroal.options import Options
 from neuroal.reconstruction import DAMPING, DAMPING_WITH_CONTINUATIONS, reconstruct
@@ -62,14 +64,15 @@ def iter_prune(
     if captured:
         hidden, captured.hidden = captured.hidden, []  # not kept beside what follows
     achieved: dict[str, float] = {}
-    for b, linears in enumerate(stack.linears):
-        prune_block = _refit_block if method.options.reconstruct else _prune_block
-        with stack.resident(b):
-            prune_block(stack, b, hidden, captured, method, allocation.sparsity)
-            achieved |= {linear.path: zeros(linear) for linear in linears}
-            if captured and b < len(stack) - 1:
-                hidden = stack.replay(b, hidden, captured)
-        yield _block_pruned(stack, b, allocation, achieved, variant)
+    prune_block = _refit_block if method.options.reconstruct else _prune_block
+    with working_heap():
+        for b, linears in enumerate(stack.linears):
+            with stack.resident(b):
+                prune_block(stack, b, hidden, captured, method, allocation.sparsity)
+                achieved |= {linear.path: zeros(linear) for linear in linears}
+                if captured and b < len(stack) - 1:
+                    hidden = stack.replay(b, hidden, captured)
+            yield _block_pruned(stack, b, allocation, achieved, variant)
     for trouble in method.troubles():
         yield Notice(trouble)
     report = PruneReport(achieved, _overall(stack, achieved))
@@ -127,7 +130,7 @@ def _refitted(dense: Tensor, pruned: Tensor, statistics: Any, method: Method) ->
 
 def zeros(linear: Linear) -> float:
     """Fraction of exact zeros in a linear's weight."""
-    return 1.0 - int(torch.count_nonzero(linear.weight)) / linear.weight.numel()
+    return true_entries(linear.weight == 0) / linear.weight.numel()
 
 
 def _block_pruned(

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from neuroal.allocation import Sparsity, mean_sparsity
 from neuroal.blocks import Captured, DecoderStack, Linear
+from neuroal.coarse import following
 from neuroal.errors import UserError
 from neuroal.method import Method
 from neuroal.options import Options
@@ -47,6 +48,8 @@ class Problem:
         top_up: its name, for the events.
         method: how a block is pruned.
         included: the linears that are pruned at all.
+        every: True to score every candidate of a grid, False to go from coarse to fine.
+        together: True to walk candidates side by side, so that each block's weights are moved once for all of them.
         known: scores of candidates that an interrupted run had finished, by (step, lambda).
     """
 
@@ -58,6 +61,8 @@ class Problem:
     step: str
     options: Options
     included: tuple[Linear, ...]
+    every: bool = True
+    together: bool = False
     known: Mapping[tuple[str, float], float] = field(default_factory=dict)
 
     @property
@@ -108,6 +113,15 @@ class Searched:
     alignment: Alignment
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A lambda of a grid, its place there, and the sparsity ratios that it stands for."""
+
+    index: int
+    lam: float
+    sparsity: Sparsity
+
+
 class Scorer:
     """Scores candidates on the stack's private modules; the weights it prunes are its own."""
 
@@ -116,32 +130,34 @@ class Scorer:
 
     @torch.no_grad()
     def score(
-        self, step: str, index: int, lam: float, sparsity: Sparsity
-    ) -> Generator[BlockScored, None, tuple[float, Alignment]]:
-        """One pass over the blocks.
+        self, step: str, candidates: Sequence[Candidate]
+    ) -> Generator[BlockScored, None, list[tuple[float, Alignment]]]:
+        """One pass over the blocks, in which the candidates go side by side: each block's weights are needed once.
 
         Yields:
-            the candidate's term of each block.
+            each candidate's term of each block.
 
         Returns:
-            the total, and the alignment vectors δ = dense minus pruned norms, float64 [in] by linear path.
+            for each, the total and the alignment vectors δ = dense minus pruned norms, float64 [in] by linear path.
         """
-        total, alignment = 0.0, {}
-        hidden = self.problem.captured.hidden
+        totals, alignments = [0.0] * len(candidates), [Alignment() for _ in candidates]
+        hidden = [self.problem.captured.hidden] * len(candidates)
         for b, linears in enumerate(self.problem.stack.linears):
-            dense, pruned, hidden = self._two_passes(b, hidden, sparsity)
-            terms = {name: _distance(dense[name], pruned[name]) for name in dense}
-            for linear in linears:
-                if linear.name in terms:
-                    total += terms[linear.name]
-                    alignment[linear.path] = (dense[linear.name] - pruned[linear.name]).double().cpu().numpy()
-            if not math.isfinite(total):
-                raise UserError(
-                    f"The activations of block {b} are not finite numbers, so it cannot be scored; "
-                    "try another precision, or check the checkpoint."
-                )
-            yield BlockScored(step, index, lam, b, sum(terms.values()))
-        return total, alignment
+            with self.problem.stack.resident(b):
+                for i, candidate in enumerate(candidates):
+                    dense, pruned, hidden[i] = self._two_passes(b, hidden[i], candidate.sparsity)
+                    terms = {name: _distance(dense[name], pruned[name]) for name in dense}
+                    for linear in linears:
+                        if (name := linear.name) in terms:
+                            totals[i] += terms[name]
+                            alignments[i][linear.path] = (dense[name] - pruned[name]).double().cpu().numpy()
+                    if not math.isfinite(totals[i]):
+                        raise UserError(
+                            f"The activations of block {b} are not finite numbers, so it cannot be scored; "
+                            "try another precision, or check the checkpoint."
+                        )
+                    yield BlockScored(step, candidate.index, candidate.lam, b, sum(terms.values()))
+        return list(zip(totals, alignments, strict=True))
 
     def _two_passes(
         self, b: int, hidden: list[Tensor], sparsity: Sparsity
@@ -149,13 +165,12 @@ class Scorer:
         """Activation norms by linear name of the dense and of the pruned block, and the pruned block's outputs."""
         stack, captured, method = self.problem.stack, self.problem.captured, self.problem.method
         masking = functools.partial(method.statistics, refit=False)
-        with stack.resident(b):
-            dense, _ = stack.gather(b, hidden, captured, masking, outputs=False)
-            weights = method.pruned(stack, b, stack.by_linear(b, dense), sparsity)
-            with _Borrowed(stack.blocks[b], weights) as block:
-                last = b == len(stack) - 1
-                pruned, outputs = stack.gather(b, hidden, captured, method.pruner.norms, block, outputs=not last)
-            return _norms(stack, b, dense), _norms(stack, b, pruned), outputs
+        dense, _ = stack.gather(b, hidden, captured, masking, outputs=False)
+        weights = method.pruned(stack, b, stack.by_linear(b, dense), sparsity)
+        with _Borrowed(stack.blocks[b], weights) as block:
+            last = b == len(stack) - 1
+            pruned, outputs = stack.gather(b, hidden, captured, method.pruner.norms, block, outputs=not last)
+        return _norms(stack, b, dense), _norms(stack, b, pruned), outputs
 
 
 class _Borrowed:
@@ -178,13 +193,13 @@ class _Borrowed:
 
 
 def search(
-    scorer: Scorer, step: str, lambdas: Sequence[float], candidate: Callable[[float], Sparsity]
+    scorer: Scorer, step: str, lambdas: Sequence[float], ratios: Callable[[float], Sparsity]
 ) -> Generator[Event, None, Searched]:
-    """Scores every lambda of a grid and chooses the smallest score, the first one on ties.
+    """Scores lambdas of a grid, every one or from coarse to fine, and chooses the smallest score, the first on ties.
 
     Args:
         step: "block" or "row", for the events.
-        candidate: the sparsity ratios a lambda stands for.
+        ratios: the sparsity ratios a lambda stands for.
 
     Yields:
         SearchStarted, then per candidate CandidateStarted, BlockScored for each block and CandidateFinished; at the end
@@ -193,41 +208,56 @@ def search(
     problem = scorer.problem
     yield SearchStarted(step, tuple(lambdas), len(problem.stack), problem.sparsity)
     scores: dict[float, float] = {}
-    best: Alignment | None = None
-    for index, lam in enumerate(lambdas):
-        if (step, lam) in problem.known:
-            score, alignment = problem.known[step, lam], None
-        else:
-            score, alignment = yield from _one(scorer, step, index, lam, candidate(lam))
-        if not scores or score < min(scores.values()):
-            best = alignment
-        scores[lam] = score
-    index = min(range(len(lambdas)), key=lambda i: scores[lambdas[i]])
-    winner = lambdas[index]
-    near = tuple(lam for lam in lambdas if lam != winner and scores[lam] <= scores[winner] * (1 + NEAR_TIE))
+    alignments: dict[float, Alignment] = {}  # of the best so far, where more than its score is known
+    while wanted := _wanted(problem, step, lambdas, scores):
+        unknown = [lam for lam in wanted if (step, lam) not in problem.known]
+        candidates = [Candidate(lambdas.index(lam), lam, ratios(lam)) for lam in unknown]
+        found = dict(zip(unknown, (yield from _scored(scorer, step, candidates)), strict=True))
+        for lam in wanted:
+            if lam in found:
+                scores[lam], alignments[lam] = found[lam]
+            else:
+                scores[lam] = problem.known[step, lam]
+        alignments = {lam: a for lam, a in alignments.items() if scores[lam] == min(scores.values())}
+    scores = {lam: scores[lam] for lam in lambdas if lam in scores}
+    winner = min(scores, key=scores.__getitem__)
+    index = lambdas.index(winner)
+    near = tuple(lam for lam in scores if lam != winner and scores[lam] <= scores[winner] * (1 + NEAR_TIE))
     yield LambdaChosen(step, index, winner, scores[winner], near)
-    sparsity = candidate(winner)
-    if best is None:  # known from before the interruption: only its score was kept, so it is walked once more
-        _, best = yield from scorer.score(step, index, winner, sparsity)
-    return Searched(winner, scores, sparsity, best)
+    sparsity = ratios(winner)
+    if winner not in alignments:  # known from before the interruption: only its score was kept
+        ((_, alignments[winner]),) = yield from scorer.score(step, [Candidate(index, winner, sparsity)])
+    return Searched(winner, scores, sparsity, alignments[winner])
 
 
-def _one(
-    scorer: Scorer, step: str, index: int, lam: float, sparsity: Sparsity
-) -> Generator[Event, None, tuple[float, Alignment]]:
-    """One candidate with its opening and closing events."""
+def _wanted(problem: Problem, step: str, lambdas: Sequence[float], scores: Mapping[float, float]) -> Sequence[float]:
+    """The lambdas to score next: one, or several that go side by side; none when the search is over."""
+    left = [lam for lam in lambdas if lam not in scores] if problem.every else following(step, lambdas, scores)
+    return left if problem.together else left[:1]
+
+
+def _scored(
+    scorer: Scorer, step: str, candidates: Sequence[Candidate]
+) -> Generator[Event, None, list[tuple[float, Alignment]]]:
+    """Candidates side by side, with their opening and closing events."""
+    if not candidates:
+        return []
     stack, started = scorer.problem.stack, time.perf_counter()
-    yield CandidateStarted(step, index, lam, tuple(mean_sparsity(stack, b, sparsity) for b in range(len(stack))))
-    score, alignment = yield from scorer.score(step, index, lam, sparsity)
-    yield CandidateFinished(step, index, lam, score, time.perf_counter() - started)
+    for c in candidates:
+        ratios = tuple(mean_sparsity(stack, b, c.sparsity) for b in range(len(stack)))
+        yield CandidateStarted(step, c.index, c.lam, ratios)
+    found = yield from scorer.score(step, candidates)
+    seconds = (time.perf_counter() - started) / len(candidates)
+    for c, (score, _) in zip(candidates, found, strict=True):
+        yield CandidateFinished(step, c.index, c.lam, score, seconds)
     for trouble in scorer.problem.method.troubles():
         yield Notice(trouble)
-    return score, alignment
+    return found
 
 
 def alignment_pass(scorer: Scorer, sparsity: Sparsity) -> Generator[Event, None, Alignment]:
     """The single pass that supplies the alignment of step "row" when no block search has run."""
-    _, alignment = yield from _one(scorer, "alignment", 0, 0.0, sparsity)
+    ((_, alignment),) = yield from _scored(scorer, "alignment", [Candidate(0, 0.0, sparsity)])
     return alignment
 
 

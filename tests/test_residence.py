@@ -23,7 +23,7 @@ from neuroal.errors import UserError
 from neuroal.linears import find_linears
 from neuroal.models.cache import data_path
 from neuroal.residence import _keepers, execution_device, is_offloaded, read_weight, resident
-from neuroal.runs.events import CandidateFinished, CandidateStarted
+from neuroal.runs.events import LambdaChosen, SearchStarted
 from neuroal.runs.masks_file import apply_masks, save_masks
 from neuroal.statistics import InputNorm
 from neuroal.twin import skeleton, sparse_twin
@@ -188,20 +188,19 @@ def test_an_ordinary_model_is_not_touched(model: LlamaForCausalLM) -> None:
         assert all(a is b for a, b in zip(stack.model.parameters(), model.parameters(), strict=True))
 
 
-def test_each_block_is_moved_once_for_a_candidate_and_once_for_pruning(
+def test_each_block_is_moved_once_for_a_step_and_once_for_pruning(
     tmp_path: Path, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And never are weights of two blocks there at once."""
     offloaded, spy = blocks_on_disk(tmp_path), Spy(monkeypatch)
-    walks = 0
-    events = neuroal.iter_allocate(offloaded, tokens, step="block", sparsity=0.5, lambdas=LAMBDAS)
-    for event in events:
-        if isinstance(event, CandidateStarted):
+    steps = 0
+    for event in neuroal.iter_allocate(offloaded, tokens, sparsity=0.5, lambdas=LAMBDAS):
+        if isinstance(event, SearchStarted):
             spy.since()
-        if isinstance(event, CandidateFinished):
-            assert spy.since() == {1}
-            walks += 1
-    assert walks == len(LAMBDAS)
+        if isinstance(event, LambdaChosen):
+            assert spy.since() == {1}, "the candidates of a step go side by side"
+            steps += 1
+    assert steps == 2
     allocation = neuroal.allocate(offloaded, tokens, pruner="magnitude", top_up="alphapruning", sparsity=0.5)
     assert spy.since() == {1}, "without data there is no pass through the model"
     neuroal.prune(offloaded, tokens, allocation)

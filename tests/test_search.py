@@ -10,9 +10,11 @@ import torch
 from transformers import LlamaForCausalLM
 
 import neuroal
+from neuroal.coarse import MOST
 from neuroal.errors import UserError
 from neuroal.runs.events import BlockScored, CandidateFinished, CandidateStarted, LambdaChosen, SearchStarted
 from neuroal.schedules import block_schedule
+from neuroal.search import Problem
 from tests.events import drained
 
 LAMBDAS = (0.05, 0.1, 0.2)
@@ -120,3 +122,42 @@ def test_activations_that_are_not_finite_name_their_block(model: LlamaForCausalL
     model.model.layers[1].mlp.up_proj.weight[0, 0] = float("nan")
     with pytest.raises(UserError, match="block 1"):
         neuroal.allocate(model, tokens, step="block", sparsity=0.5, lambdas=LAMBDAS)
+
+
+# --- from coarse to fine, and side by side --------------------------------------------------------------------------
+
+
+def test_auto_scores_fewer_and_its_scores_are_the_exact_ones(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
+    exact = neuroal.allocate(model, tokens, sparsity=0.6, mode="exact", step="block")
+    auto = neuroal.allocate(model, tokens, sparsity=0.6, step="block")
+    assert (auto.mode, exact.mode) == ("auto", "exact")
+    assert len(exact.block_scores) == 14
+    assert 3 <= len(auto.block_scores) <= MOST
+    assert auto.block_scores == {lam: exact.block_scores[lam] for lam in auto.block_scores}
+    assert auto.block_lambda == min(auto.block_scores, key=auto.block_scores.__getitem__)
+
+
+def test_auto_goes_on_from_what_is_known(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:
+    events, whole = drained(neuroal.iter_allocate(model, tokens, sparsity=0.6))
+    done = [e for e in events if isinstance(e, CandidateFinished)]
+    for count in (1, 3, len(done)):
+        known = {(e.step, e.lam): e.score for e in done[:count]}
+        later, again = drained(neuroal.iter_allocate(model, tokens, sparsity=0.6, known=known))
+        assert (again.block_scores, again.row_scores) == (whole.block_scores, whole.row_scores)
+        assert all(np.array_equal(again.sparsity[p], whole.sparsity[p]) for p in whole.sparsity)
+        assert not {(e.step, e.lam) for e in later if isinstance(e, CandidateFinished)} & set(known)
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_candidates_side_by_side_have_the_same_scores(
+    model: LlamaForCausalLM, tokens: torch.Tensor, every: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode = "exact" if every else "auto"
+    apart_events, apart = drained(neuroal.iter_allocate(model, tokens, sparsity=0.6, mode=mode))
+    monkeypatch.setattr(Problem, "together", property(lambda self: True, lambda self, value: None))
+    events, together = drained(neuroal.iter_allocate(model, tokens, sparsity=0.6, mode=mode))
+    assert (together.block_scores, together.row_scores) == (apart.block_scores, apart.row_scores)
+    assert (together.block_lambda, together.row_lambda) == (apart.block_lambda, apart.row_lambda)
+    assert {e for e in events if isinstance(e, BlockScored)} == {e for e in apart_events if isinstance(e, BlockScored)}
+    first = [e.block for e in events if isinstance(e, BlockScored)]
+    assert first[:3] == [0, 0, 0], "every candidate passes a block before any goes on"

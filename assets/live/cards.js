@@ -13,6 +13,7 @@
       explain: (state, step) => compared(state, step)
         ? "One row per lambda tried, one column per block. The colour compares a block with itself: blue where this"
           + " lambda disturbs it less than the median lambda does, orange where more. Hover or tap for the raw scores."
+          + (spared(state, step) ? " Empty rows were not needed: the search goes from coarse to fine." : "")
         : "How far each block's activations drift from the dense model's."
           + " From the second lambda on, colours compare them.",
     },
@@ -55,6 +56,12 @@
   function compared(state, name) {
     const step = state.steps[name || NeuroAL.activeStep(state)];
     return step && step.totals.filter((total) => total !== null).length >= 2;
+  }
+
+  /** Whether the step is decided without every candidate having been scored. */
+  function spared(state, name) {
+    const step = state.steps[name || NeuroAL.activeStep(state)];
+    return step && step.chosen !== null && step.totals.includes(null);
   }
 
   /** A new element with a class and, given as plain text, its content. */

@@ -55,7 +55,9 @@
       return seen ? (planned * seen.done) / seen.total : 0;
     }
     if (name === "rate") return state.ratings ? state.ratings.values.length : 0; // in order; one may have no figure
-    return (state.steps[name] || { scores: [] }).scores.reduce((sum, row) => sum + known(row), 0);
+    const step = state.steps[name];
+    if (step && step.chosen !== null) return planned; // a search from coarse to fine ends when it knows enough
+    return step ? step.scores.reduce((sum, row) => sum + known(row), 0) : 0;
   }
 
   /** "prune:uniform" -> ["prune", "uniform"]. */

@@ -46,7 +46,7 @@
     const [name, variant] = NeuroAL.splitStage(state.stage);
     const step = activeStep(state);
     if (["search", step].includes(state.stage) && step !== null && state.steps[step].chosen === null) {
-      const detail = searching(state.steps[step]);
+      const detail = searching(state.steps[step], state.spec.mode === "auto");
       return detail ? `${STEP_NAMES[step] ?? step}: ${detail}` : ended(state.message);
     }
     if (name === "rate" && state.ratings) return blocksDone(state, state.ratings.values.length);
@@ -63,11 +63,13 @@
     return ended(`${bare(state.message)}: ${done} of ${state.model ? state.model.blocks : done} blocks`);
   }
 
-  /** Which candidate is being scored, and how far; empty before the first. */
-  function searching(step) {
+  /** Which candidate is being scored, and how far; empty before the first. some: not every one will be. */
+  function searching(step, some) {
     if (step.current === null) return "";
     const lam = lambdaText(step.lambdas[step.current]);
-    const text = `trying lambda ${lam} (${step.current + 1} of ${step.lambdas.length})`;
+    const scored = step.totals.filter((total, i) => total !== null && i !== step.current).length;
+    const place = some ? `candidate ${scored + 1}` : `${step.current + 1} of ${step.lambdas.length}`;
+    const text = `trying lambda ${lam} (${place})`;
     return step.block === null ? `${text}.` : `${text}, ${step.block + 1} of ${step.blocks} blocks.`;
   }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from neuroal.coarse import USUAL
 from neuroal.pruners import PRUNERS
 from neuroal.runs.spec import RunSpec
 from neuroal.schedules import ROW_LAMBDAS, block_lambdas
@@ -51,9 +52,9 @@ def plan(spec: RunSpec, shape: Shape) -> dict[str, dict[str, float]]:
         if spec.step == "row":
             add("alignment", shape.blocks, weight)
         else:
-            add("block", shape.blocks * len(spec.lambdas or block_lambdas(spec.sparsity)), weight)
+            add("block", shape.blocks * _candidates(spec, block_lambdas(spec.sparsity)), weight)
         if spec.step != "block":
-            add("row", shape.blocks * len(spec.lambdas or ROW_LAMBDAS), weight)
+            add("row", shape.blocks * _candidates(spec, ROW_LAMBDAS), weight)
     for variant in variants(spec):
         if variant == "chosen" or (variant == "uniform" and spec.evaluations):  # the control is made to be measured
             add(f"prune:{variant}", shape.blocks, _pruning_weight(spec, variant, prune_tokens))
@@ -68,6 +69,13 @@ def plan(spec: RunSpec, shape: Shape) -> dict[str, dict[str, float]]:
                 min(per_batch, spec.eval_windows) * spec.eval_length * shape.blocks * head,
             )
     return stages
+
+
+def _candidates(spec: RunSpec, grid: tuple[float, ...]) -> int:
+    """How many lambdas will be scored; for a search from coarse to fine, how many usually are."""
+    if spec.lambdas is None and spec.mode == "auto":
+        return min(USUAL, len(grid))
+    return len(spec.lambdas or grid)
 
 
 def _pruning_weight(spec: RunSpec, variant: str, tokens: int) -> float:

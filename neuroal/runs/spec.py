@@ -25,7 +25,7 @@ from neuroal.topups import TOP_UPS
 DEFAULT_MODEL = os.environ.get("NEUROAL_DEFAULT_MODEL") or "SmolLM2-135M-Instruct"
 
 STEPS = {"both": "Blocks, then rows", "block": "Blocks only", "row": "Rows only"}
-MODES = {"exact": "Every candidate of the paper's grid"}
+MODES = {"auto": "As few lambdas as find the lowest score", "exact": "Every lambda of the paper's grid"}
 SOURCES = {
     "prose": "Bundled prose",
     "own": "My own text",
@@ -65,7 +65,7 @@ class RunSpec:
         "neuroal", "Top-up", "How the sparsity is spread over blocks and rows.", choices=TOP_UPS.labels
     )
     step: str = _setting("both", "NeuroAL step", "What the search varies.", choices=STEPS)
-    mode: str = _setting("exact", "Search mode", "Which candidates are scored.", choices=MODES)
+    mode: str = _setting("auto", "Search mode", "An own grid is always scored in full.", choices=MODES)
     sparsity: float = _setting(
         0.6, "Sparsity ratio", "Share of the prunable weights set to zero.", minimum=0.1, maximum=0.9
     )
@@ -174,6 +174,8 @@ class RunSpec:
             idle.add("step")
         elif self.step == "block":
             idle.add("gqa")
+        if self.lambdas is not None:
+            idle.add("mode")  # an own grid is scored in full
         if not self.reconstruct:
             idle.add("continuations")
         if self.pattern:
@@ -191,6 +193,8 @@ class RunSpec:
     def key(self) -> str:
         """Hash of the canonical JSON: equal for two runs that ask the same question (32 hex digits)."""
         card = {name: value for name, value in self.card().items() if name not in _ADDED or value != _ADDED[name]}
+        if "mode" in self._idle():
+            card["mode"] = "exact"  # as it was when there was no other
         canonical = json.dumps(card, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 

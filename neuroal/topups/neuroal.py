@@ -30,7 +30,7 @@ class NeuroAL(TopUp):
         "([2411.07066](https://arxiv.org/abs/2411.07066))"
     )
     steps = ("both", "block", "row")
-    settings = ("lambdas", "gqa")
+    settings = ("mode", "lambdas", "gqa")
     rank = 10
 
     def allocate(self, problem: Problem) -> Generator[Event, None, Allocation]:

@@ -118,8 +118,12 @@ def test_progress_counts_weighted_events_and_tells_the_time_left() -> None:
         ([started(), ev.RunCancelled()], "Cancelled. What was found until then is shown."),
         ([started(), ev.RunFinished(161.2, 0)], "Finished in 2 min 41 s."),
         (
-            [started(), ev.StageStarted("search", "Searching."), *search()[:3]],
+            [started(mode="exact"), ev.StageStarted("search", "Searching."), *search()[:3]],
             "Block step: trying lambda 0.10 (1 of 2), 1 of 2 blocks.",
+        ),
+        (
+            [started(), ev.StageStarted("search", "Searching."), *search()[:3]],
+            "Block step: trying lambda 0.10 (candidate 1), 1 of 2 blocks.",
         ),
         (
             [started(), model_ready(4), ev.StageStarted("prune:chosen", "Pruning"), BLOCK_PRUNED],

@@ -39,6 +39,7 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "pruner": ("sparsegpt", {}),
     "top_up": ("owl", {}),
     "step": ("row", {}),
+    "mode": ("exact", {}),
     "sparsity": (0.35, {}),
     "pattern": ("1:16", {}),
     "exclude": (("*.down_proj", "0", "model.layers.[12]"), {}),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from neuroal.coarse import USUAL
 from neuroal.runs import pool as pools
 from neuroal.runs.estimate import STAGES
 from neuroal.runs.events import BlockPruned, BlockRated, BlockScored, Evaluated, Event, RunPlanned
@@ -64,8 +65,15 @@ def test_refitting_is_work() -> None:
 @pytest.mark.parametrize(("sparsity", "blocks"), [(0.6, 14 * 4), (0.79, 14 * 4), (0.8, 13 * 4), (0.9, 13 * 4)])
 def test_the_grids_are_those_of_the_paper(sparsity: float, blocks: int) -> None:
     """14 slopes over blocks, from 0.8 on 13; 15 over rows, of which one is flat."""
-    stages = planned(lambdas=None, sparsity=sparsity)
+    stages = planned(lambdas=None, mode="exact", sparsity=sparsity)
     assert (stages["block"]["units"], stages["row"]["units"]) == (blocks, 60)
+
+
+def test_a_search_from_coarse_to_fine_is_planned_with_what_it_usually_scores() -> None:
+    stages = planned(lambdas=None)
+    assert (stages["block"]["units"], stages["row"]["units"]) == (USUAL * 4, USUAL * 4)
+    few = planned(lambdas=(0.1, 0.2))
+    assert few["block"]["units"] == 2 * 4, "an own grid is scored in full"
 
 
 def test_magnitude_passes_no_tokens_through_the_blocks_it_prunes() -> None:
@@ -159,8 +167,8 @@ def counted(events: list[Event]) -> dict[str, int]:
         {"step": "row"},
         {"step": "both"},
         {"step": "both", "pruner": "magnitude"},
-        {"step": "both", "lambdas": None},
-        {"step": "block", "lambdas": None, "sparsity": 0.85, "evaluations": ()},
+        {"step": "both", "lambdas": None, "mode": "exact"},
+        {"step": "block", "lambdas": None, "mode": "exact", "sparsity": 0.85, "evaluations": ()},
         {"step": "row", "prune_samples": 3, "eval_windows": 3, "eval_length": 512},
         {"top_up": "uniform", "evaluations": ()},
         {"step": "both", "lambdas": (0.1, 0.1, 0.2)},
@@ -169,7 +177,7 @@ def counted(events: list[Event]) -> dict[str, int]:
         {"top_up": "dsnot", "pruner": "magnitude"},
         {"top_up": "custom", "block_sparsity": (0.2, 0.3, 0.4)},
         {"step": "both", "pruner": "sparsegpt"},
-        {"step": "block", "pattern": "1:4", "lambdas": None},
+        {"step": "block", "pattern": "1:4", "lambdas": None, "mode": "exact"},
         {"step": "block", "pattern": "1:16"},
     ],
     ids=str,

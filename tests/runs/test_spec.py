@@ -39,6 +39,7 @@ OTHER: dict[str, Any] = {
 
 # Settings that one top-up looks at, and another value than the default.
 OF_A_TOP_UP: dict[str, tuple[str, Any]] = {
+    "mode": ("neuroal", "exact"),
     "lambdas": ("neuroal", (0.1, 0.02)),
     "gqa": ("neuroal", "base"),
     "owl_m": ("owl", 4.0),
@@ -117,8 +118,8 @@ def test_the_key_changes_with_the_own_text() -> None:
 
 
 def test_every_setting_is_part_of_the_key() -> None:
-    """``mode`` has a single value so far, ``text`` is covered above and ``continuations`` below."""
-    assert set(OTHER) | set(OF_A_TOP_UP) | {"mode", "text", "continuations"} == set(NAMES)
+    """``text`` is covered above and ``continuations`` below."""
+    assert set(OTHER) | set(OF_A_TOP_UP) | {"text", "continuations"} == set(NAMES)
 
 
 def test_what_nothing_looks_at_is_no_part_of_the_question() -> None:
@@ -128,6 +129,7 @@ def test_what_nothing_looks_at_is_no_part_of_the_question() -> None:
     assert RunSpec(top_up="owl", step="row") == RunSpec(top_up="owl")
     own = {"top_up": "custom", "block_sparsity": (0.5, 0.7)}
     assert RunSpec(**own, sparsity=0.3) == RunSpec(**own)
+    assert RunSpec(lambdas=(0.1, 0.2), mode="exact") == RunSpec(lambdas=(0.1, 0.2)), "an own grid is scored in full"
 
 
 @pytest.mark.parametrize("name", OF_A_TOP_UP)

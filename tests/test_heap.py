@@ -1,0 +1,51 @@
+"""Memory that is freed while a search computes is not cleared anew for every tensor, and is given back at the end."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import psutil
+import pytest
+import torch
+
+from neuroal.heap import _glibc, working_heap
+
+
+@pytest.mark.skipif(_glibc() is None, reason="this system has another allocator")
+def test_the_same_tensor_again_costs_no_new_pages() -> None:
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            torch.empty(2**20).fill_(1.0)  # 4 MiB: 1,024 pages
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with working_heap():
+        torch.empty(2**20).fill_(1.0)
+        assert faults() < 1024
+
+
+@pytest.mark.skipif(_glibc() is None, reason="this system has another allocator")
+def test_it_is_given_back() -> None:
+    process = psutil.Process()
+    with working_heap():
+        several = [torch.ones(2**20) for _ in range(64)]  # 256 MiB
+        del several
+        held = process.memory_info().rss
+    assert held - process.memory_info().rss > 200 * 2**20
+
+
+def test_an_error_passes_through() -> None:
+    with pytest.raises(ValueError, match="as it was"), working_heap():
+        raise ValueError("as it was")
+
+
+def test_other_systems_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    _glibc.cache_clear()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    try:
+        assert _glibc() is None
+        with working_heap():
+            pass
+    finally:
+        _glibc.cache_clear()
