@@ -17,6 +17,7 @@ from neuroal.heap import working_heap
 from neuroal.method import Method
 from neuroal.options import Options
 from neuroal.pruning import PruneReport, iter_prune
+from neuroal.residence import is_offloaded
 from neuroal.runs.events import Event, Notice
 from neuroal.runs.spec import MODES
 from neuroal.search import Problem
@@ -82,7 +83,8 @@ def _allocate(model, tokens, method, step, sparsity, mode, known):
     for notice in _premises(stack, kept, options, sparsity, target):
         yield Notice(notice)
     every = mode == "exact" or options.lambdas is not None
-    problem = Problem(stack, captured, top_up.name, method, target, step, options, kept, every, known=known)
+    together = is_offloaded(stack.model)
+    problem = Problem(stack, captured, top_up.name, method, target, step, options, kept, every, together, known)
     with working_heap():
         allocation = yield from top_up.allocate(problem)
     return dataclasses.replace(allocation, mode=mode, options=dataclasses.asdict(options))

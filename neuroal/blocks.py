@@ -10,7 +10,7 @@ Shapes: N sequences, T tokens, d hidden size. Hidden states travel in micro-batc
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from neuroal.consumers import Fold, GroupWatcher
 from neuroal.errors import UserError
 from neuroal.examination import Examined, block_name, examine
 from neuroal.linears import Linear, find_linears
+from neuroal.residence import execution_device, resident, write_weight
 from neuroal.twin import skeleton
 
 # Tokens in one micro-batch: enough to keep the matrix products efficient, small beside the weights.
@@ -88,7 +89,20 @@ class DecoderStack:
 
     @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        """Where token ids go."""
+        return execution_device(self.model)
+
+    def resident(self, b: int) -> AbstractContextManager[None]:
+        """Inside, the weights of block ``b`` are there and calls of it move none; free where that is so already.
+
+        Outside, the weights of an offloaded model have shapes and no content. Whoever does several things with a block
+        holds it over all of them, so that its weights are moved once.
+        """
+        return resident(self.blocks[b])
+
+    def write(self, linear: Linear, weight: Tensor) -> None:
+        """Replaces a weight [out, in] in the model itself, for everyone who shares it (see residence.py)."""
+        write_weight(self.model, linear.path, linear.stored(weight))
 
     def all_linears(self) -> Iterator[Linear]:
         """Every prunable linear, in block then registration order."""
@@ -199,7 +213,8 @@ class DecoderStack:
     def replay(self, b: int, hidden: list[Tensor], captured: Captured, block: nn.Module | None = None) -> list[Tensor]:
         """The outputs of block ``b``, or of a stand-in for it, on micro-batches of hidden states [B, T, d]."""
         block = self.blocks[b] if block is None else block
-        return [call.run(block, x) for call, x in zip(captured.calls[b], hidden, strict=True)]
+        with resident(block):
+            return [call.run(block, x) for call, x in zip(captured.calls[b], hidden, strict=True)]
 
     @torch.no_grad()
     def gather(
@@ -232,14 +247,15 @@ class DecoderStack:
             handles.append(module.register_forward_pre_hook(_feeding(stat, shape, stop=last)))
         results = []
         try:
-            for call, x in zip(captured.calls[b], hidden, strict=True):
-                shape[:] = x.shape[:-1][-2:]
-                try:
-                    output = call.run(block, x)
-                except Stop:
-                    continue
-                if outputs:  # a group that not every batch reaches does not end every pass
-                    results.append(output)
+            with resident(block):
+                for call, x in zip(captured.calls[b], hidden, strict=True):
+                    shape[:] = x.shape[:-1][-2:]
+                    try:
+                        output = call.run(block, x)
+                    except Stop:
+                        continue
+                    if outputs:  # a group that not every batch reaches does not end every pass
+                        results.append(output)
         finally:
             for handle in handles:
                 handle.remove()

@@ -17,6 +17,7 @@ from transformers import GenerationConfig
 
 from neuroal.background import in_background, mapped
 from neuroal.generation import GumbelNoise, StopWhen
+from neuroal.residence import execution_device
 from neuroal.twin import skeleton
 
 # Tokens written at once: enough sequences to share each pass through the weights, few enough for their caches.
@@ -44,7 +45,7 @@ def iter_continuations(model: nn.Module, tokens: Tensor, each: int, seed: int = 
     given = min(length - 1, max(1, int(length * PROMPT)))
     starts = [(length - given) * k // max(1, each - 1) for k in range(each)]
     prompts = torch.stack([row[start : start + given] for row in tokens for start in starts])
-    model, device, done = _writer(model), next(model.parameters()).device, 0
+    model, device, done = _writer(model), execution_device(model), 0
 
     def write(say: Callable[[int], None], stop: threading.Event) -> Tensor:
         written: list[Tensor] = []

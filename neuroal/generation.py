@@ -17,6 +17,7 @@ from transformers import LogitsProcessor, StoppingCriteria, TemperatureLogitsWar
 from transformers.generation.streamers import BaseStreamer
 
 from neuroal.errors import UserError
+from neuroal.residence import execution_device
 from neuroal.twin import skeleton
 
 log = logging.getLogger(__name__)
@@ -238,7 +239,7 @@ def _answer(
     """One side, in its own thread; always ends with a closing message."""
     error = ""
     try:
-        prompt_ids = prompt_ids.to(model.device)
+        prompt_ids = prompt_ids.to(execution_device(model))
         skeleton(model).generate(  # some families keep state of a pass in their modules, and others use this model
             input_ids=prompt_ids,
             attention_mask=torch.ones_like(prompt_ids),

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from neuroal.residence import is_offloaded, resident
+
 # How far a class derived from nn.Linear may be from the plain product, relative to its largest output.
 SAME_PRODUCT = 0.02
 
@@ -31,11 +33,13 @@ class Linear:
         """Name within the block of the module that owns it, such as "self_attn"; empty where that is the block."""
         return self.name.rpartition(".")[0]
 
-    @staticmethod
-    def put(module: nn.Module, weight: Tensor) -> None:
+    def stored(self, weight: Tensor) -> Tensor:
+        """A weight [out, in] as the module has it: transposed for Conv1D."""
+        return weight.t() if isinstance(self.module, Conv1D) else weight
+
+    def put(self, module: nn.Module, weight: Tensor) -> None:
         """Gives ``module`` (this linear, in whatever copy of the block) the weight [out, in] as its own."""
-        stored = weight.t() if isinstance(module, Conv1D) else weight
-        module.weight = nn.Parameter(stored, requires_grad=False)
+        module.weight = nn.Parameter(self.stored(weight), requires_grad=False)
 
 
 def find_linears(path: str, block: nn.Module) -> tuple[Linear, ...]:
@@ -43,8 +47,16 @@ def find_linears(path: str, block: nn.Module) -> tuple[Linear, ...]:
     return tuple(
         Linear(f"{path}.{name}", name, module)
         for name, module in block.named_modules()
-        if type(module) in (nn.Linear, Conv1D) or (isinstance(module, nn.Linear) and _does_the_product(module))
+        if type(module) in (nn.Linear, Conv1D) or (isinstance(module, nn.Linear) and _is_plain(module, block))
     )
+
+
+def _is_plain(module: nn.Linear, block: nn.Module) -> bool:
+    """Whether it does the product; what is kept elsewhere is loaded for the trial, the whole block if need be."""
+    if not is_offloaded(block):
+        return _does_the_product(module)
+    with resident(module if is_offloaded(module) else block):
+        return _does_the_product(module)
 
 
 @torch.no_grad()

@@ -38,7 +38,8 @@ def iter_prune(
     """Prunes ``model`` in place.
 
     Args:
-        model: any loaded causal language model; its weights are written to.
+        model: any loaded causal language model; its weights are written to. Of weights that accelerate keeps on disk,
+            the pruned ones are put into the data folder; the checkpoint is not touched.
         tokens: int64 [samples, length], calibration; not looked at by a pruner that needs no data.
         allocation: from ``allocate``.
         variant: names this pruning in the events.
@@ -63,13 +64,14 @@ def iter_prune(
     if captured:
         hidden, captured.hidden = captured.hidden, []  # not kept beside what follows
     achieved: dict[str, float] = {}
+    prune_block = _refit_block if method.options.reconstruct else _prune_block
     with working_heap():
         for b, linears in enumerate(stack.linears):
-            prune_block = _refit_block if method.options.reconstruct else _prune_block
-            prune_block(stack, b, hidden, captured, method, allocation.sparsity)
-            achieved |= {linear.path: zeros(linear) for linear in linears}
-            if captured and b < len(stack) - 1:
-                hidden = stack.replay(b, hidden, captured)
+            with stack.resident(b):
+                prune_block(stack, b, hidden, captured, method, allocation.sparsity)
+                achieved |= {linear.path: zeros(linear) for linear in linears}
+                if captured and b < len(stack) - 1:
+                    hidden = stack.replay(b, hidden, captured)
             yield _block_pruned(stack, b, allocation, achieved, variant)
     for trouble in method.troubles():
         yield Notice(trouble)
@@ -99,7 +101,7 @@ def _prune_block(
     if captured:
         statistics = stack.by_linear(b, stack.gather(b, hidden, captured, method.statistics, outputs=False)[0])
     for linear, weight in method.pruned(stack, b, statistics, sparsity).items():
-        linear.weight.copy_(weight)  # in place: the caller's tensor is this very memory
+        stack.write(linear, weight)
 
 
 def _refit_block(
@@ -111,7 +113,7 @@ def _refit_block(
             continue
         (stat,), _ = stack.gather(b, hidden, captured, method.statistics, outputs=False, groups=(g,))
         for linear, weight in method.pruned(stack, b, dict.fromkeys(group, stat), sparsity, group).items():
-            linear.weight.copy_(_refitted(linear.weight, weight, stat, method))
+            stack.write(linear, _refitted(linear.weight, weight, stat, method))
     called = {linear for group in stack.groups[b] for linear in group}
     idle = [linear for linear in stack.linears[b] if linear not in called]
     method.pruned(stack, b, {}, sparsity, idle)  # prunes nothing, but remembers to say so

@@ -104,4 +104,5 @@ def _find_fold(stack: DecoderStack, b: int, linear: Linear, consumer: Linear, ro
     if consumer not in stack.linears[b] or stack.examined is None:
         return None  # what lies between two blocks cannot be traced within one
     probe = stack.examined.probe
-    return discovered(stack.blocks[b], probe.inputs[b], probe.calls[b], linear, consumer)
+    with stack.resident(b):
+        return discovered(stack.blocks[b], probe.inputs[b], probe.calls[b], linear, consumer)

@@ -35,7 +35,6 @@ from neuroal.runs.events import (
     Notice,
     SearchStarted,
 )
-from neuroal.twin import skeleton
 
 # Candidates whose score is within this share of the winner's are shown as near-ties: the landscape is often flat.
 NEAR_TIE = 0.01
@@ -124,11 +123,10 @@ class Candidate:
 
 
 class Scorer:
-    """Scores candidates on private copies of the blocks' modules; the weights it prunes are its own."""
+    """Scores candidates on the stack's private modules; the weights it prunes are its own."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._scratch = [skeleton(block) for block in problem.stack.blocks]
 
     @torch.no_grad()
     def score(
@@ -145,19 +143,20 @@ class Scorer:
         totals, alignments = [0.0] * len(candidates), [Alignment() for _ in candidates]
         hidden = [self.problem.captured.hidden] * len(candidates)
         for b, linears in enumerate(self.problem.stack.linears):
-            for i, candidate in enumerate(candidates):
-                dense, pruned, hidden[i] = self._two_passes(b, hidden[i], candidate.sparsity)
-                terms = {name: _distance(dense[name], pruned[name]) for name in dense}
-                for linear in linears:
-                    if linear.name in terms:
-                        totals[i] += terms[linear.name]
-                        alignments[i][linear.path] = (dense[linear.name] - pruned[linear.name]).double().cpu().numpy()
-                if not math.isfinite(totals[i]):
-                    raise UserError(
-                        f"The activations of block {b} are not finite numbers, so it cannot be scored; "
-                        "try another precision, or check the checkpoint."
-                    )
-                yield BlockScored(step, candidate.index, candidate.lam, b, sum(terms.values()))
+            with self.problem.stack.resident(b):
+                for i, candidate in enumerate(candidates):
+                    dense, pruned, hidden[i] = self._two_passes(b, hidden[i], candidate.sparsity)
+                    terms = {name: _distance(dense[name], pruned[name]) for name in dense}
+                    for linear in linears:
+                        if (name := linear.name) in terms:
+                            totals[i] += terms[name]
+                            alignments[i][linear.path] = (dense[name] - pruned[name]).double().cpu().numpy()
+                    if not math.isfinite(totals[i]):
+                        raise UserError(
+                            f"The activations of block {b} are not finite numbers, so it cannot be scored; "
+                            "try another precision, or check the checkpoint."
+                        )
+                    yield BlockScored(step, candidate.index, candidate.lam, b, sum(terms.values()))
         return list(zip(totals, alignments, strict=True))
 
     def _two_passes(
@@ -168,7 +167,7 @@ class Scorer:
         masking = functools.partial(method.statistics, refit=False)
         dense, _ = stack.gather(b, hidden, captured, masking, outputs=False)
         weights = method.pruned(stack, b, stack.by_linear(b, dense), sparsity)
-        with _Borrowed(self._scratch[b], weights) as block:
+        with _Borrowed(stack.blocks[b], weights) as block:
             last = b == len(stack) - 1
             pruned, outputs = stack.gather(b, hidden, captured, method.pruner.norms, block, outputs=not last)
         return _norms(stack, b, dense), _norms(stack, b, pruned), outputs
@@ -179,15 +178,18 @@ class _Borrowed:
 
     def __init__(self, block: nn.Module, weights: dict[Linear, Tensor]) -> None:
         self.block, self.weights = block, weights
+        self._own: list[tuple[nn.Module, nn.Parameter]] = []
 
     def __enter__(self) -> nn.Module:
         for linear, weight in self.weights.items():
-            linear.put(self.block.get_submodule(linear.name), weight)
+            module = self.block.get_submodule(linear.name)
+            self._own.append((module, module.weight))
+            linear.put(module, weight)
         return self.block
 
     def __exit__(self, *_: object) -> None:
-        for linear in self.weights:
-            self.block.get_submodule(linear.name).weight = linear.module.weight
+        for module, weight in self._own:
+            module.weight = weight
 
 
 def search(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuroal.errors import UserError
+from neuroal.residence import execution_device
 from neuroal.runs.events import Evaluated
 from neuroal.twin import skeleton
 
@@ -40,7 +41,7 @@ def iter_perplexity(model: nn.Module, windows: Tensor, *, variant: str = "") -> 
     """
     if windows.dim() != 2 or windows.shape[0] < 1 or windows.shape[1] < 2:
         raise UserError(f"Windows have the shape {tuple(windows.shape)}; they must be [n, length] with length >= 2.")
-    device = next(model.parameters()).device
+    device = execution_device(model)
     model = skeleton(model)  # some families keep state of a pass in their modules, and others may be using this model
     losses: list[float] = []
     for batch in windows.split(max(1, BATCH_TOKENS // windows.shape[1])):

@@ -17,8 +17,11 @@ from neuroal.errors import UserError
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "data"
 PARTIAL = ".partial"
 
-# An untouched temporary folder this old belongs to nobody, wherever its writer ran.
+# An untouched temporary folder this old belongs to nobody, where its writer cannot be asked.
 STALE_SECONDS = 24 * 3600
+
+# A process that started so much later than a folder was last touched is not its writer: ids are given again.
+LATER_SECONDS = 60
 
 WRITE_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 HOST = socket.gethostname().replace(".", "-")
@@ -86,7 +89,7 @@ def scratch(parent: Path) -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> None:
-    """Removes temporary folders whose writer is gone: a dead process of this machine, or untouched for a day."""
+    """Removes temporary folders whose writer is gone: a dead process of this machine, or elsewhere and a day old."""
     for folder in parent.glob(f".*{PARTIAL}"):
         if folder.name not in _in_use and _is_stale(folder):
             shutil.rmtree(folder, ignore_errors=True)
@@ -132,17 +135,26 @@ def _replace(folder: Path, target: Path) -> None:
 def _is_stale(folder: Path) -> bool:
     """Whether the writer named in the folder's name is gone; a folder that cannot be read is left alone."""
     try:
-        if time.time() - folder.stat().st_mtime > STALE_SECONDS:
-            return True
-        _, host, pid, _, _ = folder.name.rsplit(".", 4)
-    except (OSError, ValueError):
+        touched = folder.stat().st_mtime
+    except OSError:
         return False
-    if host != HOST or not pid.isdigit():
-        return False
+    match folder.name.rsplit(".", 4):
+        case [_, host, pid, _, _] if host == HOST and pid.isdigit():
+            # Our own id but not in our list: a process before us, in a container that numbers them from 1 each time.
+            return int(pid) == os.getpid() or not _runs_since(int(pid), touched)
+    return time.time() - touched > STALE_SECONDS
+
+
+def _runs_since(pid: int, moment: float) -> bool:
+    """Whether a process that was there at that moment still is."""
     import psutil
 
-    # Our own id but not in our list: a process before us, in a container that numbers them from 1 each time.
-    return int(pid) == os.getpid() or not psutil.pid_exists(int(pid))
+    try:
+        return psutil.Process(pid).create_time() <= moment + LATER_SECONDS
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
 
 
 def _cannot_write() -> str:

@@ -27,8 +27,8 @@ from neuroal.blocks import find_blocks, find_linears
 from neuroal.errors import UserError
 from neuroal.models.building import BUILDING
 from neuroal.models.locate import locate_config
-from neuroal.models.memory import Memory, fits, gigabytes, machine_memory, needed_bytes
-from neuroal.models.precision import pick_device, pick_dtype
+from neuroal.models.memory import Memory, fits, gigabytes, machine_memory, needed_bytes, needed_offloaded
+from neuroal.models.precision import DISK, SPREAD, pick_device, pick_dtype
 
 _DECODERS = "choose a decoder-only text model such as SmolLM2 or GPT-2"
 _CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
@@ -86,11 +86,12 @@ def inspect(
         UserError: not found; not a causal language model; needs code of its own; quantised; too large.
     """
     described = locate_config(name, revision, token=token)
-    model = _empty_model(_read_config(described.config, name), name)
+    model = empty_model(described.config, name)
     facts = measure(model, name, revision, gated=bool(described.gated))
     if must_fit:
-        device = str(pick_device(device))
-        check_fits(facts, machine_memory(device), pick_dtype(dtype, torch.device(device)).itemsize, whole=True)
+        on = pick_device(device)
+        bytes_each, memory = pick_dtype(dtype, on).itemsize, machine_memory(str(on))
+        check_fits(facts, memory, bytes_each, whole=True, offloaded=device in ("auto", SPREAD, DISK))
     return facts
 
 
@@ -122,7 +123,9 @@ def measure(model: nn.Module, name: str, revision: str | None = None, *, gated: 
     )
 
 
-def check_fits(facts: ModelFacts, memory: Memory, dtype_bytes: int, *, whole: bool = False) -> None:
+def check_fits(
+    facts: ModelFacts, memory: Memory, dtype_bytes: int, *, whole: bool = False, offloaded: bool = False
+) -> None:
     """Refuses a model for which there is no memory.
 
     Args:
@@ -130,12 +133,14 @@ def check_fits(facts: ModelFacts, memory: Memory, dtype_bytes: int, *, whole: bo
         memory: of the device it would be on.
         dtype_bytes: bytes of one weight.
         whole: compare with all there is rather than with what is free now.
+        offloaded: its decoder blocks may be kept elsewhere.
 
     Raises:
         UserError: it does not fit.
     """
     needed = needed_bytes(facts.parameters, dtype_bytes, facts.prunable / facts.parameters)
-    if not fits(needed, memory, whole=whole):
+    least = needed_offloaded(facts.parameters, facts.prunable, facts.blocks, dtype_bytes) if offloaded else needed
+    if not fits(min(needed, least), memory, whole=whole):
         have = f"this machine has {gigabytes(memory.total)}" if whole else f"only {gigabytes(memory.free)} are free"
         half = " or half precision" if dtype_bytes > 2 else ""
         raise UserError(
@@ -169,12 +174,13 @@ def _read_config(source: Path | Mapping[str, Any], name: str) -> PretrainedConfi
         raise UserError(f"The config.json of {name} is not valid for model type {kind!r}; choose another.") from error
 
 
-def _empty_model(config: PretrainedConfig, name: str) -> nn.Module:
-    """The model without memory, once it is sure that it is a causal language model.
+def empty_model(source: Path | Mapping[str, Any], name: str) -> nn.Module:
+    """The model of a config.json without memory, once it is sure that it is a causal language model.
 
     ``torch.device`` as a context holds for this thread only. accelerate's ``init_empty_weights`` would reach into the
     modules that other threads are making meanwhile, and float32 leaves their default precision as it is.
     """
+    config = _read_config(source, name)
     if getattr(config, "is_encoder_decoder", False):
         raise UserError(f"{name} is an encoder-decoder model, not a causal language model; {_DECODERS}.")
     if not _is_causal(config):

@@ -6,6 +6,7 @@ import logging
 import pickle
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from neuroal.errors import UserError
 from neuroal.models.building import BUILDING
-from neuroal.models.facts import ModelFacts, check_fits, inspect, measure
+from neuroal.models.cache import data_folder, scratch
+from neuroal.models.facts import ModelFacts, inspect, measure
 from neuroal.models.locate import Located, locate
 from neuroal.models.memory import machine_memory
+from neuroal.models.placement import WHOLE, choose_placement, offload_notice, placement_options
 from neuroal.models.precision import pick_device, pick_dtype
 from neuroal.models.progress import Say, quiet
+from neuroal.residence import is_offloaded, when_gone
 
 if TYPE_CHECKING:
     from neuroal.blocks import DecoderStack
@@ -77,7 +81,8 @@ def load(
 
     Args:
         name: a name of the menu, a Hub id, or a local folder.
-        device: "auto" (CUDA, then MPS, then CPU), or a device of torch.
+        device: "auto" (CUDA, then MPS, then CPU; what does not fit is offloaded), a device of torch, "offload" (spread
+            by accelerate over GPUs, main memory and disk), or "disk" (every decoder block is on disk).
         dtype: "auto" (float32, on CUDA half precision), "float32", "bfloat16" or "float16".
         revision: branch, tag or commit on the Hub.
         say: takes plain sentences about downloads and conversions.
@@ -91,11 +96,17 @@ def load(
     on = pick_device(device)
     precision = pick_dtype(dtype, on)
     facts = inspect(name, revision, token, must_fit=False)
-    check_fits(facts, machine_memory(str(on)), precision.itemsize)
+    placement = choose_placement(facts, device, machine_memory(str(on)), precision.itemsize)
     located = locate(name, revision, token=token, say=say or quiet)
     tokenizer = _load_tokenizer(located, name)
+    where = placement_options(placement, facts, located.folder / "config.json", on, precision.itemsize)
     options = {"attn_implementation": attn_implementation} if attn_implementation else {}
-    model, report = _load_model(located, name, on, precision, options)
+    with ExitStack() as aside:
+        if placement != WHOLE:
+            where["offload_folder"] = str(aside.enter_context(scratch(data_folder() / "offload")))
+        model, report = _load_model(located, name, precision, where, options)
+        if is_offloaded(model):
+            when_gone(model, aside.pop_all().close)
     model.eval().requires_grad_(False)
     counted = measure(model, name, located.revision or revision, gated=facts.gated)
     info = ModelInfo(
@@ -105,7 +116,7 @@ def load(
         dtype=str(precision).removeprefix("torch."),
         device=str(on),
         seconds=time.perf_counter() - started,
-        notices=(*located.notices, *_refuse_incomplete(report, name)),
+        notices=(*located.notices, *_refuse_incomplete(report, name), *offload_notice(model, name)),
     )
     return LanguageModel(model, tokenizer, info)
 
@@ -120,7 +131,7 @@ def _load_tokenizer(located: Located, name: str) -> PreTrainedTokenizerBase:
 
 
 def _load_model(
-    located: Located, name: str, device: torch.device, dtype: torch.dtype, options: Mapping[str, Any]
+    located: Located, name: str, dtype: torch.dtype, where: Mapping[str, Any], options: Mapping[str, Any]
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The model and transformers' report of the keys that did not match.
 
@@ -132,12 +143,12 @@ def _load_model(
             return AutoModelForCausalLM.from_pretrained(
                 located.folder,
                 dtype=dtype,
-                device_map=None if device.type == "cpu" else {"": device},
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
                 local_files_only=True,
                 trust_remote_code=False,
                 weights_only=True,
+                **where,
                 **options,
             )
     except Exception as error:  # safetensors, torch and transformers each have their own; all are told apart below

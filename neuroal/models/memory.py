@@ -15,6 +15,9 @@ from pathlib import Path
 # models of the menu at the default settings, so it is a margin rather than an estimate.
 ACTIVATIONS = 512 * 2**20
 
+# Of a model whose blocks are kept elsewhere: one as it is, its pruned weights, and what a pruner needs for both.
+BLOCKS_AT_ONCE = 4
+
 # Bytes of one weight in the precision that "auto" picks on a kind of device.
 AUTO_BYTES = {"cpu": 4, "mps": 4, "cuda": 2}
 
@@ -65,6 +68,16 @@ def needed_bytes(parameters: int, dtype_bytes: int, prunable_share: float = 1.0,
         activations: bytes for everything that is not a weight.
     """
     return round(parameters * dtype_bytes * (1 + prunable_share)) + activations
+
+
+def needed_offloaded(parameters: int, prunable: int, blocks: int, dtype_bytes: int) -> int:
+    """Bytes where the decoder blocks are kept elsewhere: everything outside them, a few blocks, and the work.
+
+    Args:
+        parameters, prunable: weights of the whole model, and of the linears in its blocks.
+    """
+    weights = parameters - prunable + BLOCKS_AT_ONCE * prunable / blocks
+    return round(weights * dtype_bytes) + ACTIVATIONS
 
 
 def fits(needed: int, memory: Memory, *, whole: bool = False) -> bool:

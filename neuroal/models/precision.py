@@ -6,22 +6,25 @@ import torch
 
 from neuroal.errors import UserError
 
+# Instead of a device: weights of the decoder blocks are kept elsewhere, as many as must be, or all of them on disk.
+SPREAD, DISK = "offload", "disk"
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def pick_device(device: str = "auto") -> torch.device:
-    """The device for "auto" (CUDA, then MPS, then CPU), "cpu", "mps", "cuda" or "cuda:1".
+    """The device that blocks are run on: for "auto", "offload" and "disk" (CUDA, then MPS, then CPU), or the one named.
 
     Raises:
         UserError: it is not a device, or this machine has none.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
+    if device in ("auto", SPREAD, DISK):
         return torch.device(next(kind for kind, there in available.items() if there))
     try:
         picked = torch.device(device)
     except RuntimeError as error:
-        raise UserError(f"Device {device!r} is not known; choose auto, cpu, cuda or mps.") from error
+        raise UserError(f"Device {device!r} is not known; choose auto, cpu, cuda, mps, offload or disk.") from error
     beyond = picked.type == "cuda" and (picked.index or 0) >= torch.cuda.device_count()
     if not available.get(picked.type, False) or beyond:
         raise UserError(f"This machine has no device {device!r}; choose auto or cpu.")

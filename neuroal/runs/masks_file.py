@@ -18,6 +18,7 @@ from torch import nn
 
 from neuroal.errors import UserError
 from neuroal.models.cache import scratch
+from neuroal.residence import read_weight, write_weight
 
 
 @torch.no_grad()
@@ -25,7 +26,7 @@ def save_masks(path: Path, twin: nn.Module, dense: nn.Module, linears: Iterable[
     """Writes what distinguishes ``twin`` from ``dense`` at the paths ``linears``; aside first, then renamed."""
     tensors: dict[str, torch.Tensor] = {}
     for name in linears:
-        pruned, original = twin.get_submodule(name).weight.cpu(), dense.get_submodule(name).weight.cpu()
+        pruned, original = read_weight(twin, name).cpu(), read_weight(dense, name).cpu()
         kept = pruned != 0
         tensors[f"{name}.mask"] = torch.from_numpy(np.packbits(kept.numpy()))
         if not torch.equal(pruned, original * kept):
@@ -51,13 +52,14 @@ def apply_masks(path: Path, twin: nn.Module, linears: Iterable[str]) -> None:
         if {key.rpartition(".")[0] for key in tensors} != set(names):
             raise ValueError("the file is of other linears")
         for name in names:
-            _apply(twin.get_submodule(name).weight, tensors[f"{name}.mask"], tensors.get(f"{name}.kept"))
+            weight = read_weight(twin, name)
+            write_weight(twin, name, _masked(weight, tensors[f"{name}.mask"], tensors.get(f"{name}.kept")))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError("The pruned weights of this run are gone or damaged; run it again.") from error
 
 
-def _apply(weight: torch.Tensor, mask: torch.Tensor, values: torch.Tensor | None) -> None:
-    """Overwrites one weight, with the stored values where pruning changed them."""
+def _masked(weight: torch.Tensor, mask: torch.Tensor, values: torch.Tensor | None) -> torch.Tensor:
+    """A new weight: the given one without what was pruned, with the stored values where pruning changed them."""
     if mask.dtype != torch.uint8 or mask.shape != ((weight.numel() + 7) // 8,):
         raise ValueError(f"a weight of shape {tuple(weight.shape)} does not match what was stored")
     kept = torch.from_numpy(np.unpackbits(mask.numpy(), count=weight.numel()).reshape(weight.shape) != 0)
@@ -66,6 +68,5 @@ def _apply(weight: torch.Tensor, mask: torch.Tensor, values: torch.Tensor | None
             raise ValueError("the stored values do not match their mask")
         moved = torch.zeros(weight.shape, dtype=values.dtype)
         moved[kept] = values
-        weight.copy_(moved)
-        return
-    weight.masked_fill_(~kept.to(weight.device), 0)
+        return moved
+    return weight.masked_fill(~kept.to(weight.device), 0)

@@ -40,7 +40,8 @@ class AlphaPruning(TopUp):
 
         alphas = []
         for b, linears in enumerate(problem.stack.linears):
-            own = [self._exponent(b, linear) for linear in linears]
+            with problem.stack.resident(b):
+                own = [self._exponent(b, linear) for linear in linears]
             alphas.append(sum(own) / len(own) if own else math.nan)
             yield BlockRated("alpha", "power-law exponent of the spectra", b, alphas[-1])
         ratios = self._ratios(problem, alphas)

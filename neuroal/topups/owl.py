@@ -34,8 +34,9 @@ class OWL(TopUp):
 
         stack, hidden, outliers = problem.stack, problem.captured.hidden, []
         for b in range(len(stack)):
-            gathered, hidden = stack.gather(b, hidden, problem.captured, InputNorm)
-            outliers.append(self._outliers(problem, b, gathered))
+            with stack.resident(b):
+                gathered, hidden = stack.gather(b, hidden, problem.captured, InputNorm)
+                outliers.append(self._outliers(problem, b, gathered))
             yield BlockRated("outliers", "weights beyond M times the mean, %", b, outliers[-1])
         ratios, replaced = value_schedule(outliers, problem.sparsity, problem.options.owl_lambda, problem.weights)
         yield from clipping_notice(problem, ratios, replaced)

@@ -43,14 +43,14 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
 
 
-def llama() -> LlamaForCausalLM:
-    """Two blocks, grouped-query, tied. Prunable by hand: 2 x (256 + 128 + 128 + 256 + 3 x 512) = 4,608."""
+def llama(blocks: int = 2) -> LlamaForCausalLM:
+    """Grouped-query, tied. Prunable of two blocks by hand: 2 x (256 + 128 + 128 + 256 + 3 x 512) = 4,608."""
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=64,
             hidden_size=16,
             intermediate_size=32,
-            num_hidden_layers=2,
+            num_hidden_layers=blocks,
             num_attention_heads=4,
             num_key_value_heads=2,
             max_position_embeddings=40,

@@ -101,6 +101,19 @@ def test_sweep_removes_old_folders_of_other_machines_only_when_stale(tmp_path: P
     assert not other.exists()
 
 
+def test_sweep_spares_an_old_folder_of_a_living_process_only(tmp_path: Path) -> None:
+    """A pruned model may lie on disk for days; but an id that was given again is another process."""
+    parent = os.getppid()
+    mine, before = (tmp_path / f".{name}.{cache.HOST}.{parent}.abcd.partial" for name in ("m", "n"))
+    for folder, age in ((mine, 0), (before, 400 * 24 * 3600)):
+        folder.mkdir()
+        then = time.time() - age
+        os.utime(folder, (then, then))
+    sweep(tmp_path)
+    assert mine.exists()
+    assert not before.exists()
+
+
 def test_sweep_spares_its_own_and_removes_a_predecessor_with_the_same_id(tmp_path: Path) -> None:
     before = tmp_path / f".m.{cache.HOST}.{os.getpid()}.abcd.partial"
     before.mkdir()
