@@ -1,6 +1,6 @@
 """Every pruner under every top-up on one model: perplexity on held-out prose, and CPU seconds.
 
-    python tests/benchmarks/bench_methods.py results.json [--sparsity 0.6 0.7] [--pruners wanda sparsegpt]
+    python tests/benchmarks/bench_methods.py results.json [--sparsity 0.6 0.7] [--pruners wanda sparsegpt] [--exact]
         [--model SmolLM2-135M-Instruct] [--samples 8 --length 128] [--windows 16 --window-length 512]
 
 Each figure is written as soon as it is there, and what the file holds already is not done again; methods_smollm2.json
@@ -62,24 +62,33 @@ def measure(arguments: argparse.Namespace, ground: Ground) -> None:
             for top_up, step in columns():
                 if step and step not in arguments.steps:
                     continue
-                for key, found in _cells(ground, (pruner, top_up, step, sparsity), figures):
+                for key, found in _cells(ground, (pruner, top_up, step, sparsity), figures, arguments.exact):
                     figures[key] = found
                     path.write_text(json.dumps(figures, indent=1))
                     print(key, found, flush=True)
 
 
-def _cells(ground: Ground, what: tuple[str, str, str, float], known: Figures) -> Iterator[tuple[str, dict[str, Any]]]:
+def _key(pruner: str, top_up: str, step: str, sparsity: float, exact: bool = False, refit: bool = False) -> str:
+    """The name of a cell in the file."""
+    suffix = (" exact" if exact and step else "") + (" reconstruct" if refit else "")
+    return f"{pruner} {top_up} {step} {sparsity}{suffix}"
+
+
+def _cells(
+    ground: Ground, what: tuple[str, str, str, float], known: Figures, exact: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """The cell without refitting and the one with it, where not known; one search serves both."""
     pruner, top_up, step, sparsity = what
-    plain, refitted = f"{pruner} {top_up} {step} {sparsity}", f"{pruner} {top_up} {step} {sparsity} reconstruct"
+    plain, refitted = (_key(*what, exact, refit) for refit in (False, True))
     wanted = [key for key in (plain, refitted)[: 1 if ground.written is None else 2] if key not in known]
     if not wanted:
         return
     settings = {"pruner": pruner, "top_up": top_up, "step": step or "both", "sparsity": sparsity}
+    settings["mode"] = "exact" if exact else "auto"
     before, earlier = known.get(plain, {}), 0.0
     if step == "both" and not before:
-        before = {"scores": known.get(f"{pruner} {top_up} block {sparsity}", {}).get("scores", ())}
-        earlier = known.get(f"{pruner} {top_up} block {sparsity}", {}).get("search", 0.0)
+        block = known.get(_key(pruner, top_up, "block", sparsity, exact), {})
+        before, earlier = {"scores": block.get("scores", ())}, block.get("search", 0.0)
     started = time.process_time()
     try:
         allocation = drain(neuroal.iter_allocate(ground.lm.model, ground.tokens, known=_scores(before), **settings))
@@ -113,14 +122,14 @@ def _scores(found: dict[str, Any]) -> dict[tuple[str, float], float]:
     return {(step, lam): score for step, scores in steps for lam, score in scores}
 
 
-def table(figures: Figures, sparsities: list[float], pruners: list[str]) -> str:
+def table(figures: Figures, sparsities: list[float], pruners: list[str], exact: bool) -> str:
     """One Markdown table per sparsity, of the columns that hold anything; each cell "perplexity (CPU seconds)"."""
     lines = [f"Dense: {figures['dense']['ppl']:.1f}", ""]
     for sparsity in sparsities:
         rows = {
-            name: [figures.get(f"{pruner} {t} {s} {sparsity}{suffix}") for t, s in columns()]
+            name: [figures.get(_key(pruner, t, s, sparsity, exact, refit)) for t, s in columns()]
             for pruner in pruners
-            for suffix, name in (("", pruner), (" reconstruct", f"{pruner}, refitted"))
+            for refit, name in ((False, pruner), (True, f"{pruner}, refitted"))
         }
         held = [i for i in range(len(columns())) if any(row[i] for row in rows.values())]
         heads = [" ".join(columns()[i]).strip() for i in held]
@@ -146,6 +155,7 @@ def main() -> None:
     parser.add_argument("--sparsity", type=float, nargs="+", default=[0.6, 0.7])
     parser.add_argument("--pruners", nargs="+", default=list(PRUNERS.labels))
     parser.add_argument("--steps", nargs="+", default=["block", "both"])
+    parser.add_argument("--exact", action="store_true", help="NeuroAL scores every lambda")
     parser.add_argument("--plain", action="store_true", help="without refitting")
     parser.add_argument("--table", action="store_true")
     for name, default in (("samples", 8), ("length", 128), ("windows", 16), ("window-length", 512)):
@@ -155,7 +165,7 @@ def main() -> None:
         figures = {
             key: found for file in arguments.results for key, found in json.loads(Path(file).read_text()).items()
         }
-        print(table(figures, arguments.sparsity, arguments.pruners))
+        print(table(figures, arguments.sparsity, arguments.pruners, arguments.exact))
         return
     lm = neuroal.load(arguments.model, device="cpu", dtype="float32")
     tokens = neuroal.calibration_tokens(lm.tokenizer, samples=arguments.samples, length=arguments.length)
