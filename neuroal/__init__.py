@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from neuroal.threads import wait_briefly
+
 if TYPE_CHECKING:
     from neuroal.allocation import Allocation
     from neuroal.api import allocate, iter_allocate, prune
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from neuroal.pruning import PruneReport, iter_prune
     from neuroal.runs.run import run
     from neuroal.runs.spec import RunSpec
+
+wait_briefly()
 
 _HOMES = {
     "Allocation": "neuroal.allocation",

@@ -17,6 +17,10 @@ Times are CPU seconds of the process; on a GPU wall-clock seconds with everythin
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch, as neuroal/threads.py does it for the app
+
 import argparse
 import json
 import subprocess

@@ -10,6 +10,10 @@ beside this script holds those of the README.
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch, as neuroal/threads.py does it for the app
+
 import argparse
 import json
 import sys
