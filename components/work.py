@@ -45,7 +45,7 @@ def _counted(state: State, stage: str, planned: float) -> float:
         return len(state["ratings"]["values"]) if state["ratings"] else 0
     step = state["steps"].get(name)
     if step is not None and step["chosen"] is not None:
-        return planned  # a search from coarse to fine ends when it knows enough
+        return planned  # not every candidate need be scored
     return sum(_known(row) for row in step["scores"]) if step else 0
 
 

@@ -58,7 +58,7 @@ def iter_allocate(
         step: "block", "row" or "both"; looked at by NeuroAL only.
         sparsity: fraction of the prunable weights to be zeroed, between 0 and 1; 0.6 unless a pattern decides it.
         mode: "exact" scores every candidate of the reference, "auto" as few as show where the lowest score is
-            (neuroal/coarse.py). A grid of your own (``lambdas``) is scored in full.
+            (neuroal/landscape.py). A grid of your own (``lambdas``) is scored in full.
         known: scores of candidates finished before an interruption, by (step, lambda).
         options: see :class:`neuroal.options.Options`.
 

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from neuroal.allocation import Sparsity, mean_sparsity
 from neuroal.blocks import Captured, DecoderStack, Linear
-from neuroal.coarse import following
 from neuroal.errors import UserError
+from neuroal.landscape import following
 from neuroal.method import Method
 from neuroal.options import Options
 from neuroal.patterns import apportion
@@ -48,7 +48,7 @@ class Problem:
         top_up: its name, for the events.
         method: how a block is pruned.
         included: the linears that are pruned at all.
-        every: True to score every candidate of a grid, False to go from coarse to fine.
+        every: True to score every candidate of a grid, False for as few as find the lowest score (landscape.py).
         together: True to walk candidates side by side, so that each block's weights are moved once for all of them.
         known: scores of candidates that an interrupted run had finished, by (step, lambda).
     """
@@ -193,13 +193,18 @@ class _Borrowed:
 
 
 def search(
-    scorer: Scorer, step: str, lambdas: Sequence[float], ratios: Callable[[float], Sparsity]
+    scorer: Scorer,
+    step: str,
+    lambdas: Sequence[float],
+    ratios: Callable[[float], Sparsity],
+    at_zero: float | None = None,
 ) -> Generator[Event, None, Searched]:
-    """Scores lambdas of a grid, every one or from coarse to fine, and chooses the smallest score, the first on ties.
+    """Scores lambdas of a grid, every one or as few as will do, and chooses the smallest score, the first on ties.
 
     Args:
         step: "block" or "row", for the events.
         ratios: the sparsity ratios a lambda stands for.
+        at_zero: about what lambda 0 would score, where that is known.
 
     Yields:
         SearchStarted, then per candidate CandidateStarted, BlockScored for each block and CandidateFinished; at the end
@@ -209,7 +214,7 @@ def search(
     yield SearchStarted(step, tuple(lambdas), len(problem.stack), problem.sparsity)
     scores: dict[float, float] = {}
     alignments: dict[float, Alignment] = {}  # of the best so far, where more than its score is known
-    while wanted := _wanted(problem, step, lambdas, scores):
+    while wanted := _wanted(problem, step, lambdas, scores, at_zero):
         unknown = [lam for lam in wanted if (step, lam) not in problem.known]
         candidates = [Candidate(lambdas.index(lam), lam, ratios(lam)) for lam in unknown]
         found = dict(zip(unknown, (yield from _scored(scorer, step, candidates)), strict=True))
@@ -230,9 +235,13 @@ def search(
     return Searched(winner, scores, sparsity, alignments[winner])
 
 
-def _wanted(problem: Problem, step: str, lambdas: Sequence[float], scores: Mapping[float, float]) -> Sequence[float]:
+def _wanted(
+    problem: Problem, step: str, lambdas: Sequence[float], scores: Mapping[float, float], at_zero: float | None
+) -> Sequence[float]:
     """The lambdas to score next: one, or several that go side by side; none when the search is over."""
-    left = [lam for lam in lambdas if lam not in scores] if problem.every else following(step, lambdas, scores)
+    if not problem.every:
+        return following(step, lambdas, scores, at_zero)
+    left = [lam for lam in lambdas if lam not in scores]
     return left if problem.together else left[:1]
 
 
@@ -255,10 +264,10 @@ def _scored(
     return found
 
 
-def alignment_pass(scorer: Scorer, sparsity: Sparsity) -> Generator[Event, None, Alignment]:
-    """The single pass that supplies the alignment of step "row" when no block search has run."""
-    ((_, alignment),) = yield from _scored(scorer, "alignment", [Candidate(0, 0.0, sparsity)])
-    return alignment
+def alignment_pass(scorer: Scorer, sparsity: Sparsity) -> Generator[Event, None, tuple[float, Alignment]]:
+    """The single pass that supplies the alignment of step "row" when no block search has run, and its score."""
+    (found,) = yield from _scored(scorer, "alignment", [Candidate(0, 0.0, sparsity)])
+    return found
 
 
 def _norms(stack: DecoderStack, b: int, statistics: list[Any]) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@
       explain: (state, step) => compared(state, step)
         ? "One row per lambda tried, one column per block. The colour compares a block with itself: blue where this"
           + " lambda disturbs it less than the median lambda does, orange where more. Hover or tap for the raw scores."
-          + (spared(state, step) ? " Empty rows were not needed: the search goes from coarse to fine." : "")
+          + (spared(state, step) ? " Empty rows were not scored: after the others they promised no gain." : "")
         : "How far each block's activations drift from the dense model's."
           + " From the second lambda on, colours compare them.",
     },

@@ -56,7 +56,7 @@
     }
     if (name === "rate") return state.ratings ? state.ratings.values.length : 0; // in order; one may have no figure
     const step = state.steps[name];
-    if (step && step.chosen !== null) return planned; // a search from coarse to fine ends when it knows enough
+    if (step && step.chosen !== null) return planned; // not every candidate need be scored
     return step ? step.scores.reduce((sum, row) => sum + known(row), 0) : 0;
   }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from neuroal.coarse import USUAL
+from neuroal.landscape import USUAL
 from neuroal.pruners import PRUNERS
 from neuroal.runs.spec import RunSpec
 from neuroal.schedules import ROW_LAMBDAS, block_lambdas
@@ -72,7 +72,7 @@ def plan(spec: RunSpec, shape: Shape) -> dict[str, dict[str, float]]:
 
 
 def _candidates(spec: RunSpec, grid: tuple[float, ...]) -> int:
-    """How many lambdas will be scored; for a search from coarse to fine, how many usually are."""
+    """How many lambdas will be scored; where only some are, how many usually are."""
     if spec.lambdas is None and spec.mode == "auto":
         return min(USUAL, len(grid))
     return len(spec.lambdas or grid)

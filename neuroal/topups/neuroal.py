@@ -72,18 +72,19 @@ def _row_step(scorer: Scorer, block: Searched | None) -> Generator[Event, None, 
             "loses its own count, spread evenly over the column chunks."
         )
     base = _ratios(problem, block.lam if block else 0.0)
+    score: float
     alignment: Alignment
     if block:
-        alignment = block.alignment
+        score, alignment = block.scores[block.lam], block.alignment
     else:
-        alignment = yield from alignment_pass(scorer, problem.spread(base))
+        score, alignment = yield from alignment_pass(scorer, problem.spread(base))
     if names := undriven(problem.stack, alignment, problem.options.gqa):
         yield Notice(
             f"The rows of {', '.join(names)} keep their block's ratio: "
             "no layout was found that gives each row an alignment value of what reads it."
         )
     lambdas = problem.options.lambdas or ROW_LAMBDAS
-    return (yield from search(scorer, "row", lambdas, lambda lam: _rows(problem, alignment, base, lam)))
+    return (yield from search(scorer, "row", lambdas, lambda lam: _rows(problem, alignment, base, lam), score))
 
 
 def _ratios(problem: Problem, lam: float) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from neuroal.coarse import USUAL
+from neuroal.landscape import USUAL
 from neuroal.runs import pool as pools
 from neuroal.runs.estimate import STAGES
 from neuroal.runs.events import BlockPruned, BlockRated, BlockScored, Evaluated, Event, RunPlanned
@@ -69,7 +69,7 @@ def test_the_grids_are_those_of_the_paper(sparsity: float, blocks: int) -> None:
     assert (stages["block"]["units"], stages["row"]["units"]) == (blocks, 60)
 
 
-def test_a_search_from_coarse_to_fine_is_planned_with_what_it_usually_scores() -> None:
+def test_a_search_of_some_candidates_is_planned_with_what_it_usually_scores() -> None:
     stages = planned(lambdas=None)
     assert (stages["block"]["units"], stages["row"]["units"]) == (USUAL * 4, USUAL * 4)
     few = planned(lambdas=(0.1, 0.2))

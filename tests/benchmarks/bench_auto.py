@@ -1,0 +1,125 @@
+"""The landscapes of lambda, recorded; and how the search that scores only some candidates fares on them.
+
+    python tests/benchmarks/bench_auto.py record [--cases N] [--model tiny]     adds curves to assets/landscapes
+    python tests/benchmarks/bench_auto.py           cross-validates: each kind of case against what all others taught
+
+Recording runs the exact search; a case is a model, pruner, sparsity and calibration seed, and a step.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch, as neuroal/threads.py does it for the app
+
+import argparse
+import itertools
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from neuroal import landscape
+
+Curve = dict[str, Any]
+
+# A chosen lambda is good whose exact score lies within this share of the lowest.
+GOOD = 0.01
+
+
+def cases() -> Iterator[tuple[str, float, int, str]]:
+    """(pruner, sparsity, seed, step) in the order in which they are recorded."""
+    for seed, sparsity, pruner in itertools.product((0, 1), (0.6, 0.7, 0.5, 0.8), ("wanda", "multiflow", "magnitude")):
+        yield pruner, sparsity, seed, "both"
+        yield pruner, sparsity, seed, "row"
+    for seed, sparsity in itertools.product((0, 1), (0.6, 0.7, 0.5)):
+        yield "sparsegpt", sparsity, seed, "both"
+
+
+def record(model: str, count: int) -> None:
+    """Runs the exact search on the first cases that are not recorded yet."""
+    import neuroal
+
+    lm = neuroal.load(model, device="cpu", dtype="float32")
+    for pruner, sparsity, seed, step in itertools.islice(cases(), count):
+        case = {"model": model, "pruner": pruner, "sparsity": sparsity, "seed": seed, "asked": step}
+        curves = read()
+        if any(all(c[k] == v for k, v in case.items()) for c in curves):
+            continue
+        tokens = neuroal.calibration_tokens(lm.tokenizer, samples=8, length=64, seed=seed)
+        found = neuroal.allocate(lm.model, tokens, pruner=pruner, step=step, sparsity=sparsity, mode="exact")
+        for name, scores in (("block", found.block_scores), ("row", found.row_scores)):
+            if scores:
+                curves.append({**case, "step": name, "lambdas": list(scores), "scores": list(scores.values())})
+        write(curves)
+        print(case, flush=True)
+
+
+def read() -> list[Curve]:
+    """The recorded curves."""
+    return json.loads(landscape.RECORDED.read_text())["curves"] if landscape.RECORDED.exists() else []
+
+
+def write(curves: list[Curve]) -> None:
+    """One curve to a line."""
+    about = "Exact alignment scores over the grids of lambda, 8x64 calibration tokens; tests/benchmarks/bench_auto.py."
+    lines = ",\n".join(json.dumps({**c, "scores": [float(f"{s:.6g}") for s in c["scores"]]}) for c in curves)
+    landscape.RECORDED.parent.mkdir(parents=True, exist_ok=True)
+    landscape.RECORDED.write_text(f'{{"about": {json.dumps(about)}, "curves": [\n{lines}\n]}}\n')
+
+
+def replayed(curve: Curve, at_zero: float | None) -> list[float]:
+    """The lambdas that the search would score, having learnt from everything but this kind of case."""
+    kind = ("model", "pruner", "sparsity")
+    others = [c for c in read() if c["step"] == curve["step"] and any(c[k] != curve[k] for k in kind)]
+    whole = max(len(c["lambdas"]) for c in others)
+    known = landscape.learnt([(c["lambdas"], c["scores"]) for c in others if len(c["lambdas"]) == whole])
+    exact, scores = dict(zip(curve["lambdas"], curve["scores"], strict=True)), {}
+    with mock.patch.object(landscape, "recorded", lambda _: known):
+        while wanted := landscape.following(curve["step"], curve["lambdas"], scores, at_zero):
+            scores |= {lam: exact[lam] for lam in wanted}
+    return list(scores)
+
+
+def outcomes() -> Iterator[tuple[Curve, float, int]]:
+    """(curve, how much the chosen score lies above the lowest, how many were scored) of every recorded curve."""
+    curves = read()
+    blocks = {_case(c): min(c["scores"]) for c in curves if c["step"] == "block"}
+    for curve in curves:
+        scored = replayed(curve, blocks.get(_case(curve)) if curve["step"] == "row" else None)
+        exact = dict(zip(curve["lambdas"], curve["scores"], strict=True))
+        yield curve, min(exact[lam] for lam in scored) / min(curve["scores"]) - 1, len(scored)
+
+
+def _case(curve: Curve) -> tuple[Any, ...]:
+    return tuple(curve[k] for k in ("model", "pruner", "sparsity", "seed", "asked"))
+
+
+def main() -> None:
+    """Records, or prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=("record", "validate"), default="validate")
+    parser.add_argument("--model", default="SmolLM2-135M-Instruct")
+    parser.add_argument("--cases", type=int, default=100)
+    arguments = parser.parse_args()
+    if arguments.what == "record":
+        record(arguments.model, arguments.cases)
+        return
+    rows: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
+    for curve, above, count in outcomes():
+        for key in ((curve["model"], curve["step"]), ("all", "all")):
+            rows[key].append((above, count))
+    print("| model | step | cases | within 1 % | furthest | scored, mean |\n|---|---|---|---|---|---|")
+    for (model, step), found in sorted(rows.items()):
+        good = sum(above <= GOOD for above, _ in found) / len(found)
+        worst, mean = max(above for above, _ in found), sum(count for _, count in found) / len(found)
+        print(f"| {model} | {step} | {len(found)} | {good:.1%} | {worst:.1%} | {mean:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
