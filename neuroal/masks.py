@@ -18,9 +18,16 @@ On a CPU the k-th value is found by numpy, whose partition and sort use the wide
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 from torch import Tensor
+
+# Entries of a matrix from which on its rows are shared among threads.
+SHARED = 2**16
 
 
 def prune_count(columns: int, sparsity: float) -> int:
@@ -134,7 +141,7 @@ def _around(metric: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k-th smallest value of each row (k from 1, below the number of columns) and the one after it, [out, 1]."""
     if metric.device.type != "cpu":
         return metric.kthvalue(k, dim=1, keepdim=True).values, metric.kthvalue(k + 1, dim=1, keepdim=True).values
-    parted = np.partition(_as_numpy(metric), k, axis=1)
+    parted = _by_rows(lambda rows: rows.partition(k, axis=1), _as_numpy(metric))
     pair = parted[:, :k].max(1, keepdims=True), parted[:, k : k + 1].copy()
     return tuple(torch.from_numpy(values).to(metric.dtype) for values in pair)
 
@@ -142,10 +149,28 @@ def _around(metric: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def _ranked(metric: Tensor, rank: Tensor) -> Tensor:
     """The value at ``rank`` (from 0, [out, 1]) of each row in ascending order, [out, 1]."""
     if metric.device.type == "cpu":
-        ordered = torch.from_numpy(np.sort(_as_numpy(metric), axis=1)).to(metric.dtype)
+        ordered = torch.from_numpy(_by_rows(lambda rows: rows.sort(axis=1), _as_numpy(metric))).to(metric.dtype)
     else:
         ordered = metric.sort(dim=1).values
     return ordered.gather(1, rank)
+
+
+def _by_rows(work: Callable[[np.ndarray], None], values: np.ndarray) -> np.ndarray:
+    """A copy of ``values`` on whose rows ``work`` was done in place, by as many threads as torch has.
+
+    numpy itself uses one, and lets go of the interpreter meanwhile.
+    """
+    copy, threads = np.array(values, order="C"), torch.get_num_threads()
+    if threads == 1 or copy.size < SHARED:
+        work(copy)
+    else:
+        list(_pool(threads).map(work, np.array_split(copy, threads)))
+    return copy
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "neuroal-rows")
 
 
 def _as_numpy(metric: Tensor) -> np.ndarray:

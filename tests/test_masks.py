@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuroal import masks
 from neuroal.masks import keep_counts, keep_largest, prune_count, prune_in_groups, prune_smallest, select
 
 
@@ -103,3 +104,18 @@ def test_groups_equal_brute_force(rows: int, columns: int, pattern: tuple[int, i
 def test_groups_of_half_precision_are_ordered_exactly() -> None:
     metric = torch.rand(4, 32).to(torch.bfloat16)
     assert torch.equal(prune_in_groups(metric, 2, 4), prune_in_groups(metric.float(), 2, 4))
+
+
+# --- threads --------------------------------------------------------------------------------------------------------
+
+
+def test_rows_shared_among_threads_come_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the threads do not divide the rows, and where there are fewer rows than threads."""
+    monkeypatch.setattr(masks, "SHARED", 1)
+    for rows, columns in ((7, 33), (2, 50), (64, 8)):
+        metric = torch.rand(rows, columns)
+        keep = np.arange(rows) % columns
+        alone = prune_smallest(metric, columns // 2), keep_largest(metric, keep)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+        assert all(map(torch.equal, alone, (prune_smallest(metric, columns // 2), keep_largest(metric, keep))))
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)

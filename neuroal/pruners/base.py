@@ -44,7 +44,7 @@ class Pruner(ABC):
     moves_weights: ClassVar[bool] = False
     refits: ClassVar[bool] = False
     gathering: ClassVar[float] = 0.0
-    selecting: ClassVar[int] = 350
+    selecting: ClassVar[int] = 300
     rank: ClassVar[int] = 100
 
     def __init__(self, options: Options | None = None) -> None:

@@ -14,15 +14,21 @@ from neuroal.method import Method
 from neuroal.models.facts import ModelFacts, inspect
 from neuroal.models.memory import AUTO_BYTES, gigabytes, machine_memory, needed_bytes
 from neuroal.options import Options
-from neuroal.runs.plan import Shape, plan
+from neuroal.runs.plan import Shape, plan, variants
 from neuroal.runs.spec import RunSpec
 from neuroal.topups.custom import check_count
 
 if TYPE_CHECKING:
     from neuroal.runs.pool import ModelPool
 
-# A pass through a block reaches about this share of the speed of its bare matrix products (measured on SmolLM2).
-EFFICIENCY = 0.68
+# A pass through a block reaches about this share of the speed of its bare matrix products. Beside its weight a unit of
+# work takes a moment (hooks, the event and its commit). Each walk over the blocks begins with trying them and, where it
+# prunes, with a copy of the weights: as long as this many tokens take. Measured by bench_growth.py.
+EFFICIENCY, UNIT_SECONDS, SETUP_TOKENS = 0.75, 0.004, 500
+
+# How long the machine is tried, once in the life of a process: the best of many products is that of a machine which
+# does nothing else.
+CALIBRATION_SECONDS = 0.5
 
 # Calibration hidden states are kept for all sequences at once; this many tokens bound them.
 MOST_TOKENS = 2**19
@@ -35,6 +41,10 @@ STAGES = {
     "prune": "pruning",
     "evaluate": "measuring",
 }
+
+
+# Stages that walk over the blocks from the beginning.
+WALKS = ("alignment", "block", "rate", "prune")
 
 
 @dataclass(frozen=True)
@@ -66,16 +76,22 @@ def estimate(spec: RunSpec) -> Estimate:
     check(spec)
     model = facts(spec.model, spec.revision)
     work = plan(spec, Shape(model.blocks, model.prunable, model.parameters))
-    per_unit = 2 * model.prunable / model.blocks / (machine_speed() * EFFICIENCY)
+    per_token = 2 * model.prunable / model.blocks / (machine_speed() * EFFICIENCY)
     seconds: dict[str, float] = {}
     for stage, units in work.items():
-        what = STAGES[stage.partition(":")[0]]
-        seconds[what] = seconds.get(what, 0.0) + units["units"] * units["weight"] * per_unit
-    tokens = kept_tokens(spec)
+        name = stage.partition(":")[0]
+        tokens = units["units"] * units["weight"] + (SETUP_TOKENS * model.blocks if name in WALKS else 0)
+        seconds[STAGES[name]] = seconds.get(STAGES[name], 0.0) + tokens * per_token + units["units"] * UNIT_SECONDS
+    return Estimate(seconds, _memory(spec, model))
+
+
+def _memory(spec: RunSpec, model: ModelFacts) -> int:
+    """Peak bytes: the dense model, its twins (the control is made while the pruned one is kept), and hidden states."""
     kind = machine_memory().kind
     width = AUTO_BYTES[kind] if spec.dtype == "auto" else (4 if spec.dtype == "float32" else 2)
-    hidden = 3 * tokens * model.hidden * width
-    return Estimate(seconds, needed_bytes(model.parameters, width, model.prunable / model.parameters) + hidden)
+    twins = 2 if spec.evaluations and "uniform" in variants(spec) else 1
+    hidden = 3 * kept_tokens(spec) * model.hidden * width
+    return needed_bytes(model.parameters, width, twins * model.prunable / model.parameters) + hidden
 
 
 def check(spec: RunSpec, pool: ModelPool | None = None) -> None:
@@ -128,10 +144,10 @@ def _check_text(spec: RunSpec, pool: ModelPool | None) -> None:
 
 @functools.cache
 def machine_speed() -> float:
-    """Floating-point operations per second of float32 matrix products as a small model has them; takes 0.2 s once."""
+    """Floating-point operations per second of float32 matrix products of a small model; takes half a second once."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     a, b = torch.rand(1024, 576, device=device), torch.rand(576, 1536, device=device)
-    best, until = float("inf"), time.perf_counter() + 0.2
+    best, until = float("inf"), time.perf_counter() + CALIBRATION_SECONDS
     while time.perf_counter() < until:
         started = time.perf_counter()
         a @ b

@@ -92,9 +92,3 @@ def _pruning_weight(spec: RunSpec, variant: str, tokens: int) -> float:
 def variants(spec: RunSpec) -> tuple[str, ...]:
     """What is pruned and measured, in order. A uniform run is its own control."""
     return ("chosen", "dense") if spec.top_up == "uniform" else ("chosen", "dense", "uniform")
-
-
-def seconds(spec: RunSpec, shape: Shape, flops_per_second: float) -> float:
-    """Estimated seconds of the run on a machine of that speed: two floating-point operations per weight and token."""
-    work = sum(stage["units"] * stage["weight"] for stage in plan(spec, shape).values())
-    return work * 2 * shape.prunable / shape.blocks / flops_per_second

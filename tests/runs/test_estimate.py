@@ -14,12 +14,14 @@ from neuroal.runs.spec import RunSpec
 
 
 def test_seconds_are_work_over_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """1,474,560 prunable weights in 8 blocks, two operations for each weight and token."""
+    """1,474,560 prunable weights in 8 blocks, two operations for each weight and token; one walk to prune, and a moment
+    for each unit."""
     monkeypatch.setattr(estimating, "machine_speed", lambda: 1e9)
     spec = RunSpec(model="tiny", top_up="uniform", pruner="wanda", samples=2, length=32, eval_windows=2, eval_length=64)
     work = plan(spec, Shape(8, 1_474_560, 1_738_880))
-    tokens = sum(stage["units"] * stage["weight"] for stage in work.values())
-    expected = tokens * 2 * 1_474_560 / 8 / (1e9 * estimating.EFFICIENCY)
+    tokens = sum(stage["units"] * stage["weight"] for stage in work.values()) + 8 * estimating.SETUP_TOKENS
+    units = sum(stage["units"] for stage in work.values())
+    expected = tokens * 2 * 1_474_560 / 8 / (1e9 * estimating.EFFICIENCY) + units * estimating.UNIT_SECONDS
     assert sum(estimate(spec).seconds.values()) == pytest.approx(expected)
     assert set(estimate(spec).seconds) == {"pruning", "measuring"}
 
@@ -54,6 +56,14 @@ def test_too_many_tokens_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimating, "MOST_TOKENS", 1000)
     with pytest.raises(UserError, match="at most 1,000"):
         check(RunSpec(model="tiny", samples=8, length=128, eval_length=64))
+
+
+def test_the_control_needs_a_twin_of_its_own() -> None:
+    """1,474,560 prunable weights of 4 bytes."""
+    alone, measured = (
+        estimate(RunSpec(model="tiny", dtype="float32", evaluations=e)).memory for e in ((), ("perplexity",))
+    )
+    assert measured - alone == 4 * 1_474_560
 
 
 def test_what_the_model_writes_counts_in_memory_and_in_the_limit() -> None:
