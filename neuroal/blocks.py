@@ -25,8 +25,9 @@ from neuroal.linears import Linear, find_linears
 from neuroal.residence import execution_device, resident, write_weight
 from neuroal.twin import skeleton
 
-# Tokens in one micro-batch: enough to keep the matrix products efficient, small beside the weights.
-MICRO_BATCH_TOKENS = 4096
+# Tokens in one micro-batch: enough to keep the matrix products efficient, small beside the weights. On a GPU, where
+# every step is a launch, so many times more.
+MICRO_BATCH_TOKENS, GPU_BATCHES = 4096, 8
 
 
 @dataclass
@@ -147,7 +148,8 @@ class DecoderStack:
         """
         if self.examined is None:
             self._examine(tokens[:1].to(self.device))
-        size = max(1, MICRO_BATCH_TOKENS // tokens.shape[1])
+        limit = MICRO_BATCH_TOKENS * (GPU_BATCHES if self.device.type == "cuda" else 1)
+        size = max(1, limit // tokens.shape[1])
         captured = Captured([], [[] for _ in self.blocks])
         first: dict[int, list[Call]] = {}
         for batch in tokens.split(size):

@@ -83,23 +83,23 @@ class Method:
             if self.needs_data and stat is None:
                 self._troubles["no calibration token reached it, so it stays dense"].append(linear.path)
                 continue
-            self._check(b, linear, stat)
+            self._check_weight(b, linear)
             ready.setdefault(id(stat), []).append(linear)
+        firsts = [(sharing[0], _of_calls(statistics, sharing[0])) for sharing in ready.values()]
+        _check_activations(b, [(linear, stat) for linear, stat in firsts if stat is not None])
         weights = {}
         for sharing in ready.values():
             stat = _of_calls(statistics, sharing[0])
             weights |= zip(sharing, self._together(stack, b, sharing, stat, sparsity), strict=True)
         return weights
 
-    def _check(self, b: int, linear: Linear, stat: Any) -> None:
+    def _check_weight(self, b: int, linear: Linear) -> None:
         if linear.path not in self._sound:
             if not _all_finite(linear.weight):
                 raise UserError(
                     f"The weights of {linear.path} (block {b}) are not finite numbers; check the checkpoint."
                 )
             self._sound.add(linear.path)
-        if stat is not None:
-            _check_finite(b, linear, stat)
 
     def _together(
         self, stack: DecoderStack, b: int, linears: list[Linear], stat: Any, sparsity: Mapping[str, float | np.ndarray]
@@ -152,9 +152,14 @@ def _all_finite(weight: Tensor) -> bool:
     return bool(torch.isfinite(weight.sum())) or bool(torch.isfinite(weight).all())
 
 
-def _check_finite(b: int, linear: Linear, stat: Any) -> None:
-    if not bool(torch.isfinite(stat.norm).all()):
-        raise UserError(
-            f"The activations that reach {linear.path} (block {b}) are not finite numbers, so it cannot be pruned; "
-            "try another precision, or check the checkpoint."
-        )
+def _check_activations(b: int, gathered: list[tuple[Linear, Any]]) -> None:
+    """Refuses inputs that are not finite. One look at all of a block: on a GPU each look has to be waited for."""
+    sums = [stat.norm.sum() for _, stat in gathered]
+    if not sums or bool(torch.isfinite(torch.stack(sums)).all()):
+        return
+    for linear, stat in gathered:
+        if not bool(torch.isfinite(stat.norm).all()):
+            raise UserError(
+                f"The activations that reach {linear.path} (block {b}) are not finite numbers, so it cannot be pruned; "
+                "try another precision, or check the checkpoint."
+            )

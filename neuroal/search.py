@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -146,11 +147,11 @@ class Scorer:
             with self.problem.stack.resident(b):
                 for i, candidate in enumerate(candidates):
                     dense, pruned, hidden[i] = self._two_passes(b, hidden[i], candidate.sparsity)
-                    terms = {name: _distance(dense[name], pruned[name]) for name in dense}
+                    terms, lost = _compared(self.problem.stack.groups[b], dense, pruned)
                     for linear in linears:
-                        if (name := linear.name) in terms:
-                            totals[i] += terms[name]
-                            alignments[i][linear.path] = (dense[name] - pruned[name]).double().cpu().numpy()
+                        if linear in terms:
+                            totals[i] += terms[linear]
+                            alignments[i][linear.path] = lost[linear]
                     if not math.isfinite(totals[i]):
                         raise UserError(
                             f"The activations of block {b} are not finite numbers, so it cannot be scored; "
@@ -161,8 +162,8 @@ class Scorer:
 
     def _two_passes(
         self, b: int, hidden: list[Tensor], sparsity: Sparsity
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor], list[Tensor]]:
-        """Activation norms by linear name of the dense and of the pruned block, and the pruned block's outputs."""
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Activation norms by group of the dense and of the pruned block, and the pruned block's outputs."""
         stack, captured, method = self.problem.stack, self.problem.captured, self.problem.method
         masking = functools.partial(method.statistics, refit=False)
         dense, _ = stack.gather(b, hidden, captured, masking, outputs=False)
@@ -270,20 +271,33 @@ def alignment_pass(scorer: Scorer, sparsity: Sparsity) -> Generator[Event, None,
     return found
 
 
-def _norms(stack: DecoderStack, b: int, statistics: list[Any]) -> dict[str, Tensor]:
-    """Activation norms by linear name; the linears of a group share theirs. Zeros where no token arrived."""
-    norms = {}
+def _norms(stack: DecoderStack, b: int, statistics: list[Any]) -> list[Tensor]:
+    """Activation norms by consumer group, [in] each; zeros where no token arrived."""
+    norms = []
     for group, stat in zip(stack.groups[b], statistics, strict=True):
         weight = group[0].weight
-        norm = stat.norm if stat.sequences else torch.zeros(weight.shape[1], device=weight.device)
-        norms |= {linear.name: norm for linear in group}
+        norms.append(stat.norm if stat.sequences else torch.zeros(weight.shape[1], device=weight.device))
     return norms
 
 
-def _distance(dense: Tensor, pruned: Tensor) -> float:
-    """Distance of two activation-norm vectors [in], each normalised to sum 1, per input feature."""
-    difference = _normalised(dense) - _normalised(pruned)
-    return float(torch.linalg.vector_norm(difference)) / dense.numel()
+def _compared(
+    groups: Sequence[tuple[Linear, ...]], dense: Sequence[Tensor], pruned: Sequence[Tensor]
+) -> tuple[dict[Linear, float], dict[Linear, np.ndarray]]:
+    """The term and the alignment vector (float64 [in]) of each linear; those of a group share theirs.
+
+    All of a block come from the device at once: there it is waited for one time.
+    """
+    if not groups:
+        return {}, {}
+    pairs = list(zip(dense, pruned, strict=True))
+    distances = torch.stack([torch.linalg.vector_norm(_normalised(d) - _normalised(p)) for d, p in pairs])
+    values = torch.cat([distances, *(d - p for d, p in pairs)]).double().cpu().numpy()
+    starts = np.cumsum([len(pairs), *(d.numel() for d in dense)])
+    terms, lost = {}, {}
+    for g, group in enumerate(groups):
+        terms |= dict.fromkeys(group, float(values[g]) / dense[g].numel())  # per input feature
+        lost |= dict.fromkeys(group, values[starts[g] : starts[g + 1]])
+    return terms, lost
 
 
 def _normalised(norms: Tensor) -> Tensor:

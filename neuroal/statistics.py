@@ -29,13 +29,25 @@ class InputNorm:
         """Takes in a batch of sequences, [batch, tokens, in]; [tokens, in] counts as one sequence."""
         inputs = as_sequences(inputs)
         squares = column_norms(inputs.float()).square()  # [batch, in]
-        for square in squares:
+        if squares.device.type != "cpu":
+            self._take(squares)
+            return
+        for square in squares:  # one by one, so that the last bits do not depend on how sequences were batched
             self.sequences += 1
             square = square * self.weight(self.sequences)
             if self._mean_square is None:
                 self._mean_square = square.clone()
                 continue
             self._mean_square.mul_((self.sequences - 1) / self.sequences).add_(square / self.sequences)
+
+    def _take(self, squares: Tensor) -> None:
+        """The same mean, a batch at a time: few steps, where each is a launch."""
+        count, before = squares.shape[0], self.sequences
+        weights = [self.weight(n) / (before + count) for n in range(before + 1, before + count + 1)]
+        share = torch.tensor(weights, dtype=squares.dtype).to(squares.device, non_blocking=True) @ squares
+        if self._mean_square is not None:
+            share = share + self._mean_square * (before / (before + count))
+        self._mean_square, self.sequences = share, before + count
 
     def weight(self, n: int) -> float:
         """Weight of the n-th sequence (from 1) in the mean."""

@@ -108,3 +108,14 @@ def test_norms_have_the_bits_of_torchs_own_kernel(shape: tuple[int, ...]) -> Non
     assert torch.equal(column_norms(inputs), torch.linalg.vector_norm(inputs, dim=1))
     strided = inputs.transpose(0, 1).contiguous().transpose(0, 1)
     assert torch.equal(column_norms(strided), torch.linalg.vector_norm(inputs, dim=1))
+
+
+@pytest.mark.parametrize("kind", [InputNorm, FadingNorm])
+def test_a_batch_at_a_time_is_the_same_mean(kind: type[InputNorm]) -> None:
+    """As it is gathered on a GPU, where each step is a launch."""
+    one_by_one, batched, inputs = kind(), kind(), torch.randn(5, 6, 7)
+    one_by_one.update(inputs)
+    for part in inputs.split(2):
+        batched._take(column_norms(part).square())
+    assert batched.sequences == one_by_one.sequences == 5
+    torch.testing.assert_close(batched.norm, one_by_one.norm)
