@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 
+import neuroal  # noqa: F401  (first: it decides how torch and numpy, not there yet, will use the processor)
+
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: the app asks no other host
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 

@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from neuroal.threads import wait_briefly
+from neuroal.vectors import choose_vectors
 
 if TYPE_CHECKING:
     from neuroal.allocation import Allocation
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from neuroal.runs.spec import RunSpec
 
 wait_briefly()
+choose_vectors()
 
 _HOMES = {
     "Allocation": "neuroal.allocation",

@@ -8,6 +8,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two threads waiti
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
+import neuroal  # noqa: F401, I001  (first, as in the app: it decides how torch and numpy use the processor)
+
 from collections.abc import Iterator
 from pathlib import Path
 
