@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 
 import neuroal  # noqa: F401  (first: it decides how torch and numpy, not there yet, will use the processor)
 
@@ -18,12 +19,17 @@ from components.stream import add_event_route
 from components.warmup import Warmup
 from neuroal.runs.workshop import Workshop
 
+# Seconds after which a thread that computes has to let another one go on. Two models that answer side by side have
+# hundreds of small things to do for a token, each in turn, and the usual 5 ms are long for them.
+SWITCH_SECONDS = 0.0005
+
 
 def main() -> None:
     """Serves until it is told to stop; runs that are going are then marked as interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.setswitchinterval(SWITCH_SECONDS)
     workshop = Workshop()
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)

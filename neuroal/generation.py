@@ -17,6 +17,7 @@ from transformers import LogitsProcessor, StoppingCriteria, TemperatureLogitsWar
 from transformers.generation.streamers import BaseStreamer
 
 from neuroal.errors import UserError
+from neuroal.heap import working_heap
 from neuroal.residence import execution_device
 from neuroal.twin import skeleton
 
@@ -239,15 +240,17 @@ def _answer(
     """One side, in its own thread; always ends with a closing message."""
     error = ""
     try:
-        prompt_ids = prompt_ids.to(execution_device(model))
-        skeleton(model).generate(  # some families keep state of a pass in their modules, and others use this model
-            input_ids=prompt_ids,
-            attention_mask=torch.ones_like(prompt_ids),
-            logits_processor=_sampling(settings),
-            stopping_criteria=[StopWhen(stop)],
-            streamer=_ToQueue(name, news),
-            **_options(model, tokenizer, settings),
-        )
+        # A token is hundreds of small operations: what each costs the interpreter, the other side waits for.
+        with working_heap(), torch.inference_mode():
+            prompt_ids = prompt_ids.to(execution_device(model))
+            skeleton(model).generate(  # some families keep state of a pass in their modules, and others use this model
+                input_ids=prompt_ids,
+                attention_mask=torch.ones_like(prompt_ids),
+                logits_processor=_sampling(settings),
+                stopping_criteria=[StopWhen(stop)],
+                streamer=_ToQueue(name, news),
+                **_options(model, tokenizer, settings),
+            )
     except Exception as failure:
         log.warning("The %s model failed to answer", name, exc_info=failure)
         error = f"The {name} model could not answer ({type(failure).__name__}); try a shorter prompt."

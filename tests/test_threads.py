@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from neuroal.threads import SPINS
+from neuroal.threads import NICENESS, SPINS, stand_back
 
 ASK = "import os, sys, neuroal; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
 
@@ -23,3 +24,23 @@ def test_importing_the_engine_decides_it(own: dict[str, str], expected: str) -> 
         [sys.executable, "-c", ASK], env={**clean, **own}, capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == expected
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a thread has a priority of its own on Linux only")
+def test_a_thread_that_stands_back_takes_those_it_starts_with_it_and_nobody_else() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def work() -> None:
+        stand_back()
+        seen.append(priority())
+        helper = threading.Thread(target=lambda: seen.append(priority()))
+        helper.start()
+        helper.join()
+
+    before, seen = priority(), []
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+    assert seen == [NICENESS, NICENESS]
+    assert priority() == before

@@ -26,6 +26,7 @@ from neuroal.runs.events import (
 from neuroal.runs.log import ENDED, RunLog
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
+from neuroal.threads import stand_back
 
 logger = logging.getLogger(__name__)
 
@@ -206,6 +207,7 @@ class Jobs:
     # --- the worker -------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
+        stand_back()
         while True:
             with self._changed:
                 while not self._waiting and not self._closed:

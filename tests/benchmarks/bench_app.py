@@ -166,7 +166,7 @@ def stream() -> list[Row]:
     drawn = [
         next((at for at, last in drawings if last >= n), None) - moment
         for _, moment, n in committed(arrivals[3])
-        if drawings and n <= drawings[-1][1]
+        if drawings and moment > drawings[0][0] and n <= drawings[-1][1]
     ]
     return [
         Row("stream: event to arrival, p95", 1000 * p95(arrived), "ms", most=300),
@@ -248,7 +248,8 @@ def busy(times: int = 40) -> list[Row]:
     with app() as server:
         wait_ready(server)
         visitor, other = Visitor(server.url), Visitor(server.url)
-        visitor.wait_for(visitor.run(RunSpec(**SEARCH)), "BlockScored")
+        run = visitor.run(RunSpec(**SEARCH))
+        visitor.wait_for(run, "BlockScored")
         own = other.handler("Top-up", "change", "NeuroAL step")
         asked = {
             "the estimate": lambda i: other.estimate(RunSpec(sparsity=0.5 + i / 1000)),
@@ -256,7 +257,10 @@ def busy(times: int = 40) -> list[Row]:
             "the bare page": lambda i: httpx.get(server.url).raise_for_status(),
         }
         waits = {what: waited(ask, times) for what, ask in asked.items()}
-    return [
+        with browser() as page:
+            opened = waited(lambda _: (page.goto(f"{server.url}/?run={run}"), page.wait_for_selector("#run")), 3)
+    shown = Row("busy: the page with that run, until usable in a browser", statistics.median(opened), "s")
+    return [shown] + [
         row
         for what, seconds in waits.items()
         for row in (

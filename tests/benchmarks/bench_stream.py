@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,11 @@ class Viewer:
     sizes: list[int] = field(default_factory=list)
 
     def view(self) -> None:
-        """Reads until the run is over."""
+        """Reads until the run is over, or the server is."""
+        with suppress(httpx.RemoteProtocolError):
+            self._read()
+
+    def _read(self) -> None:
         headers = {"Accept-Encoding": "gzip"}  # as a browser
         with httpx.stream("GET", self.url, timeout=120, headers=headers) as response:
             before = 0

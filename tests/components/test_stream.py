@@ -6,7 +6,8 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -76,6 +77,34 @@ def test_a_finished_log_comes_in_order_in_small_messages_and_ends(app: FastAPI, 
     assert len(parts) > 1
     assert all(len(part) < 1.1 * stream.MESSAGE_BYTES for part in answer.text.split("\n\n"))
     assert answer.text.endswith("event: end\ndata: {}\n\n")
+
+
+def test_the_stream_is_packed_only_for_those_who_can_unpack_it(app: FastAPI) -> None:
+    packed = get(app, "/gradio_api/runs/whole/events", **{"Accept-Encoding": "br, gzip"})
+    plain = get(app, "/gradio_api/runs/whole/events", **{"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert {answer.headers["vary"] for answer in (packed, plain)} == {"Accept-Encoding"}
+    assert packed.text == plain.text
+
+
+def test_every_packed_message_can_be_read_as_it_leaves_and_resembling_ones_are_small() -> None:
+    said = [f'id: {n}\ndata: [{{"kind":"BlockScored","block":{n},"score":0.25}}]\n\n' for n in range(20)]
+
+    async def speak() -> AsyncGenerator[str, None]:
+        for message in said:
+            yield message
+
+    async def pack() -> list[bytes]:
+        return [part async for part in stream._compressed(speak())]
+
+    with ThreadPoolExecutor(1) as pool:
+        parts = pool.submit(asyncio.run, pack()).result()
+    reader = zlib.decompressobj(wbits=stream.GZIP_BITS)
+    assert [reader.decompress(part).decode() for part in parts[:-1]] == said
+    reader.decompress(parts[-1])
+    assert reader.eof
+    assert len(parts[10]) < len(said[10]) / 2
 
 
 @pytest.mark.parametrize(
