@@ -7,17 +7,19 @@ import os
 import signal
 import sys
 
-import neuroal  # noqa: F401  (first: it decides how torch and numpy, not there yet, will use the processor)
-
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: the app asks no other host
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-import gradio as gr
+# First of all: the package decides how torch and numpy, which are not there yet, will use the processor.
+from neuroal.importing import uncollected
 
-from components.page import ASSETS, Records, build_page
-from components.stream import add_event_route
-from components.warmup import Warmup
-from neuroal.runs.workshop import Workshop
+with uncollected():
+    import gradio as gr
+
+    from components.page import ASSETS, Records, build_page
+    from components.stream import add_event_route
+    from components.warmup import Warmup
+    from neuroal.runs.workshop import Workshop
 
 # Seconds after which a thread that computes has to let another one go on. Two models that answer side by side have
 # hundreds of small things to do for a token, each in turn, and the usual 5 ms are long for them.

@@ -1,7 +1,8 @@
-"""What happens while the page is already up: torch is imported and the default model is fetched and loaded."""
+"""While the page is already up: torch is imported, the default model is fetched and loaded, the machine is tried."""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 import time
@@ -43,6 +44,8 @@ class Warmup:
             logger.exception("Loading %s failed", self.model)
             self.sentence = f"{self.model} could not be loaded; choose another model, or see the server's log."
         self.ready = True
+        # The machine is tried while nobody computes yet.
+        importlib.import_module("neuroal.runs.estimate").machine_speed()
 
     def _say(self, sentence: str) -> None:
         self.sentence = sentence

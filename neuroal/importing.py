@@ -6,19 +6,38 @@ transformers' lazy modules do not survive that: an import in one thread sees the
 
 from __future__ import annotations
 
+import functools
+import gc
 import importlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _LOCK = threading.RLock()
 _HEAVY = ("neuroal.runs.run", "neuroal.runs.estimate", "neuroal.runs.masks_file", "neuroal.generation")
 
 
 def import_engine() -> None:
-    """Returns when everything that needs torch has been imported; takes seconds once and nothing afterwards.
-
-    The machine's speed is measured here too, while nobody computes yet.
-    """
+    """Returns when everything that needs torch has been imported; takes seconds once and nothing afterwards."""
     with _LOCK:
+        _import_once()
+
+
+@functools.cache
+def _import_once() -> None:
+    with uncollected():
         for name in _HEAVY:
             importlib.import_module(name)
-        importlib.import_module("neuroal.runs.estimate").machine_speed()
+    gc.freeze()  # what a process keeps for its life need not be looked through again, 100 ms each time
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No search for garbage meanwhile: importing makes none, and the search takes a quarter of its time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

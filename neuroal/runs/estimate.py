@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ EFFICIENCY, UNIT_SECONDS, SETUP_TOKENS = 0.75, 0.004, 500
 # How long the machine is tried, once in the life of a process: the best of many products is that of a machine which
 # does nothing else.
 CALIBRATION_SECONDS = 0.5
+_TRYING = threading.Lock()
 
 # Calibration hidden states are kept for all sequences at once; this many tokens bound them.
 MOST_TOKENS = 2**19
@@ -142,9 +144,14 @@ def _check_text(spec: RunSpec, pool: ModelPool | None) -> None:
         )
 
 
-@functools.cache
 def machine_speed() -> float:
     """Floating-point operations per second of float32 matrix products of a small model; takes half a second once."""
+    with _TRYING:
+        return _speed()
+
+
+@functools.cache
+def _speed() -> float:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     a, b = torch.rand(1024, 576, device=device), torch.rand(576, 1536, device=device)
     best, until = float("inf"), time.perf_counter() + CALIBRATION_SECONDS
