@@ -8,10 +8,6 @@ Recording runs the exact search; a case is a model, pruner, sparsity and calibra
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch, as neuroal/threads.py does it for the app
-
 import argparse
 import itertools
 import json
@@ -39,6 +35,8 @@ def cases() -> Iterator[tuple[str, float, int, str]]:
         yield pruner, sparsity, seed, "row"
     for seed, sparsity in itertools.product((0, 1), (0.6, 0.7, 0.5)):
         yield "sparsegpt", sparsity, seed, "both"
+    for sparsity, pruner in itertools.product((0.65, 0.55, 0.75), ("wanda", "multiflow", "magnitude", "sparsegpt")):
+        yield pruner, sparsity, 0, "both"
 
 
 def record(model: str, count: int) -> None:

@@ -17,10 +17,6 @@ Times are CPU seconds of the process; on a GPU wall-clock seconds with everythin
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch, as neuroal/threads.py does it for the app
-
 import argparse
 import json
 import subprocess
@@ -30,13 +26,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import neuroal  # before torch and numpy: it decides how they use the processor
+
+# isort: split
 import psutil
 import torch
 import torch.nn.functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-import neuroal
 from neuroal.api import drain
 from neuroal.blocks import DecoderStack
 from neuroal.models.loading import LanguageModel

@@ -8,12 +8,9 @@ shapes. A line is fitted through each series: seconds = fixed + slope x; the est
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch, as neuroal/threads.py does it for the app
-
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,10 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import neuroal  # noqa: F401  (before torch and numpy: it decides how they use the processor)
+
+# isort: split
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from neuroal.runs.estimate import estimate
 from neuroal.runs.events import ModelReady, RunFinished

@@ -10,10 +10,6 @@ beside this script holds those of the README.
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch, as neuroal/threads.py does it for the app
-
 import argparse
 import json
 import sys
@@ -23,11 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import neuroal
+import neuroal  # before torch and numpy: it decides how they use the processor
+
+# isort: split
+from torch import Tensor
+
 from neuroal.api import drain
 from neuroal.models.loading import LanguageModel
 from neuroal.options import Options
