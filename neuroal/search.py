@@ -11,6 +11,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,7 @@ class Problem:
         method: how a block is pruned.
         included: the linears that are pruned at all.
         every: True to score every candidate of a grid, False for as few as find the lowest score (landscape.py).
+        quick: True for passes in bfloat16, on a CPU that is faster at it; statistics are float32.
         together: True to walk candidates side by side, so that each block's weights are moved once for all of them.
         known: scores of candidates that an interrupted run had finished, by (step, lambda).
     """
@@ -63,6 +65,7 @@ class Problem:
     options: Options
     included: tuple[Linear, ...]
     every: bool = True
+    quick: bool = False
     together: bool = False
     known: Mapping[tuple[str, float], float] = field(default_factory=dict)
 
@@ -131,9 +134,12 @@ class Scorer:
 
     @torch.no_grad()
     def score(
-        self, step: str, candidates: Sequence[Candidate]
+        self, step: str, candidates: Sequence[Candidate], *, exact: bool = False
     ) -> Generator[BlockScored, None, list[tuple[float, Alignment]]]:
         """One pass over the blocks, in which the candidates go side by side: each block's weights are needed once.
+
+        Args:
+            exact: in the model's own precision, also where the problem is a quick one.
 
         Yields:
             each candidate's term of each block.
@@ -141,12 +147,13 @@ class Scorer:
         Returns:
             for each, the total and the alignment vectors δ = dense minus pruned norms, float64 [in] by linear path.
         """
+        quick = self.problem.quick and not exact
         totals, alignments = [0.0] * len(candidates), [Alignment() for _ in candidates]
         hidden = [self.problem.captured.hidden] * len(candidates)
         for b, linears in enumerate(self.problem.stack.linears):
             with self.problem.stack.resident(b):
                 for i, candidate in enumerate(candidates):
-                    dense, pruned, hidden[i] = self._two_passes(b, hidden[i], candidate.sparsity)
+                    dense, pruned, hidden[i] = self._two_passes(b, hidden[i], candidate.sparsity, quick)
                     terms, lost = _compared(self.problem.stack.groups[b], dense, pruned)
                     for linear in linears:
                         if linear in terms:
@@ -161,17 +168,23 @@ class Scorer:
         return list(zip(totals, alignments, strict=True))
 
     def _two_passes(
-        self, b: int, hidden: list[Tensor], sparsity: Sparsity
+        self, b: int, hidden: list[Tensor], sparsity: Sparsity, quick: bool
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Activation norms by group of the dense and of the pruned block, and the pruned block's outputs."""
         stack, captured, method = self.problem.stack, self.problem.captured, self.problem.method
         masking = functools.partial(method.statistics, refit=False)
-        dense, _ = stack.gather(b, hidden, captured, masking, outputs=False)
+        with _precision(quick):
+            dense, _ = stack.gather(b, hidden, captured, masking, outputs=False)
         weights = method.pruned(stack, b, stack.by_linear(b, dense), sparsity)
-        with _Borrowed(stack.blocks[b], weights) as block:
+        with _Borrowed(stack.blocks[b], weights) as block, _precision(quick):
             last = b == len(stack) - 1
             pruned, outputs = stack.gather(b, hidden, captured, method.pruner.norms, block, outputs=not last)
         return _norms(stack, b, dense), _norms(stack, b, pruned), outputs
+
+
+def _precision(quick: bool) -> AbstractContextManager[Any]:
+    """In a quick pass torch multiplies in bfloat16, and adds to the hidden states in their own precision."""
+    return torch.autocast("cpu", torch.bfloat16) if quick else nullcontext()
 
 
 class _Borrowed:
@@ -231,8 +244,10 @@ def search(
     near = tuple(lam for lam in scores if lam != winner and scores[lam] <= scores[winner] * (1 + NEAR_TIE))
     yield LambdaChosen(step, index, winner, scores[winner], near)
     sparsity = ratios(winner)
-    if winner not in alignments:  # known from before the interruption: only its score was kept
-        ((_, alignments[winner]),) = yield from scorer.score(step, [Candidate(index, winner, sparsity)])
+    rows_follow = step == "block" and problem.step == "both"  # and go by the alignment, which must not be a quick one
+    # One that is known from before an interruption has a score only.
+    if winner not in alignments or (problem.quick and rows_follow):
+        ((_, alignments[winner]),) = yield from scorer.score(step, [Candidate(index, winner, sparsity)], exact=True)
     return Searched(winner, scores, sparsity, alignments[winner])
 
 
@@ -247,7 +262,7 @@ def _wanted(
 
 
 def _scored(
-    scorer: Scorer, step: str, candidates: Sequence[Candidate]
+    scorer: Scorer, step: str, candidates: Sequence[Candidate], *, exact: bool = False
 ) -> Generator[Event, None, list[tuple[float, Alignment]]]:
     """Candidates side by side, with their opening and closing events."""
     if not candidates:
@@ -256,7 +271,7 @@ def _scored(
     for c in candidates:
         ratios = tuple(mean_sparsity(stack, b, c.sparsity) for b in range(len(stack)))
         yield CandidateStarted(step, c.index, c.lam, ratios)
-    found = yield from scorer.score(step, candidates)
+    found = yield from scorer.score(step, candidates, exact=exact)
     seconds = (time.perf_counter() - started) / len(candidates)
     for c, (score, _) in zip(candidates, found, strict=True):
         yield CandidateFinished(step, c.index, c.lam, score, seconds)
@@ -267,7 +282,7 @@ def _scored(
 
 def alignment_pass(scorer: Scorer, sparsity: Sparsity) -> Generator[Event, None, tuple[float, Alignment]]:
     """The single pass that supplies the alignment of step "row" when no block search has run, and its score."""
-    (found,) = yield from _scored(scorer, "alignment", [Candidate(0, 0.0, sparsity)])
+    (found,) = yield from _scored(scorer, "alignment", [Candidate(0, 0.0, sparsity)], exact=True)
     return found
 
 

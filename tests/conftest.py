@@ -35,6 +35,12 @@ def _seeded() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures do not depend on the processor; a test that is about bfloat16 asks for it."""
+    monkeypatch.setattr("neuroal.api.fast_bfloat16", lambda: False)
+
+
+@pytest.fixture(autouse=True)
 def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing a test writes reaches the data folder of the person who runs it."""
     monkeypatch.setenv("NEUROAL_DATA", str(tmp_path / "data"))

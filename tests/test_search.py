@@ -12,7 +12,7 @@ from transformers import LlamaForCausalLM
 import neuroal
 from neuroal.errors import UserError
 from neuroal.landscape import LEAST, MOST
-from neuroal.runs.events import BlockScored, CandidateFinished, CandidateStarted, LambdaChosen, SearchStarted
+from neuroal.runs.events import BlockScored, CandidateFinished, CandidateStarted, LambdaChosen, Notice, SearchStarted
 from neuroal.schedules import block_schedule
 from neuroal.search import Problem
 from tests.events import drained
@@ -125,6 +125,43 @@ def test_activations_that_are_not_finite_name_their_block(model: LlamaForCausalL
 
 
 # --- some candidates only, and side by side --------------------------------------------------------------------------
+
+
+def test_quick_scores_are_near_and_the_rows_go_by_an_exact_alignment(
+    model: LlamaForCausalLM, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = neuroal.allocate(model, tokens, sparsity=0.6)
+    monkeypatch.setattr("neuroal.api.fast_bfloat16", lambda: True)
+    quick = neuroal.allocate(model, tokens, sparsity=0.6)
+    for step in ("block_scores", "row_scores"):
+        both = set(getattr(exact, step)) & set(getattr(quick, step))
+        assert both, "at least where both begin"
+        for lam in both:
+            assert getattr(quick, step)[lam] == pytest.approx(getattr(exact, step)[lam], rel=0.03)
+            assert getattr(quick, step)[lam] != getattr(exact, step)[lam]
+    assert (quick.block_lambda, quick.row_lambda) == (exact.block_lambda, exact.row_lambda)
+    for path, ratios in exact.sparsity.items():
+        np.testing.assert_array_equal(quick.sparsity[path], ratios)
+
+
+@pytest.mark.parametrize("settings", [{"mode": "exact"}, {"lambdas": LAMBDAS}, {"top_up": "owl"}])
+def test_only_auto_is_ever_quick(
+    settings: dict[str, Any], model: LlamaForCausalLM, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _ = drained(neuroal.iter_allocate(model, tokens, sparsity=0.6, **settings))
+    monkeypatch.setattr("neuroal.api.fast_bfloat16", lambda: True)
+    also, _ = drained(neuroal.iter_allocate(model, tokens, sparsity=0.6, **settings))
+    scores = [[e.score for e in log if isinstance(e, BlockScored)] for log in (plain, also)]
+    assert scores[0] == scores[1]
+    assert not any("bfloat16" in e.message for e in also if isinstance(e, Notice))
+
+
+def test_a_model_in_half_precision_is_not_quicker(
+    model: LlamaForCausalLM, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuroal.api.fast_bfloat16", lambda: True)
+    log, _ = drained(neuroal.iter_allocate(model.to(torch.bfloat16), tokens, step="block", sparsity=0.6))
+    assert not any("bfloat16" in e.message for e in log if isinstance(e, Notice))
 
 
 def test_auto_scores_fewer_and_its_scores_are_the_exact_ones(model: LlamaForCausalLM, tokens: torch.Tensor) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neuroal.vectors import DISABLED
+from neuroal.vectors import DISABLED, fast_bfloat16
 
 CPU = "processor\t: 0\nvendor_id\t: {}\ncpu family\t: {}\nflags\t\t: sse2 avx2 {}\n\nprocessor\t: 1\n"
 ZEN_4 = CPU.format("AuthenticAMD", 25, "avx512f avx512dq")
@@ -66,3 +66,20 @@ def test_what_a_person_has_set_is_left_alone(tmp_path: Path) -> None:
 def test_too_late_is_not_pretended(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text(ZEN_4)
     assert chosen(tmp_path / "cpuinfo", before=f"{UNSET}; import numpy") == "None 3\n"
+
+
+@pytest.mark.parametrize(
+    ("cpu", "fast"),
+    [
+        (CPU.format("AuthenticAMD", 25, "avx512f avx512_bf16"), True),
+        (CPU.format("GenuineIntel", 6, "avx512f amx_bf16"), True),
+        (CPU.format("GenuineIntel", 6, "avx512f"), False),
+        ("processor\t: 0\nFeatures\t: fp asimd bf16 sve\n\n", True),
+        ("processor\t: 0\nFeatures\t: fp asimd svebf16\n\n", False),
+        ("", False),
+    ],
+)
+def test_bfloat16_is_fast_where_the_processor_multiplies_it(cpu: str, fast: bool, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(cpu)
+    assert fast_bfloat16(tmp_path / "cpuinfo") is fast
+    assert fast_bfloat16(tmp_path / "none") is False

@@ -11,12 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuroal.errors import UserError
+from neuroal.evaluation.base import BATCH_TOKENS
 from neuroal.residence import execution_device
 from neuroal.runs.events import Evaluated
 from neuroal.twin import skeleton
-
-# Logits are float32 [tokens, vocabulary]; 1024 tokens at a vocabulary of 50,000 are 200 MB.
-BATCH_TOKENS = 1024
 
 
 @dataclass(frozen=True)

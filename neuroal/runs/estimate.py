@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from neuroal.errors import UserError
+from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.method import Method
 from neuroal.models.facts import ModelFacts, inspect
 from neuroal.models.memory import AUTO_BYTES, gigabytes, machine_memory, needed_bytes
@@ -91,7 +92,7 @@ def _memory(spec: RunSpec, model: ModelFacts) -> int:
     """Peak bytes: the dense model, its twins (the control is made while the pruned one is kept), and hidden states."""
     kind = machine_memory().kind
     width = AUTO_BYTES[kind] if spec.dtype == "auto" else (4 if spec.dtype == "float32" else 2)
-    twins = 2 if spec.evaluations and "uniform" in variants(spec) else 1
+    twins = 2 if "uniform" in variants(spec) else 1
     hidden = 3 * kept_tokens(spec) * model.hidden * width
     return needed_bytes(model.parameters, width, twins * model.prunable / model.parameters) + hidden
 
@@ -120,6 +121,8 @@ def check(spec: RunSpec, pool: ModelPool | None = None) -> None:
             f"Samples x length{' with their continuations' if refit else ''} is {tokens:,} tokens, but at most "
             f"{MOST_TOKENS:,} are allowed; take fewer or shorter samples{' or fewer continuations' if refit else ''}."
         )
+    for name in spec.evaluations:
+        EVALUATIONS.get(name)().refuse(spec)
     if spec.source == "own":
         _check_text(spec, pool)
 

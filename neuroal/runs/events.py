@@ -91,7 +91,8 @@ class RunPlanned(Event):
     weight of each, in arbitrary but mutually comparable work units.
 
     Stages: "alignment", "block", "row" count BlockScored; "rate" counts BlockRated; "prune:uniform", "prune:chosen"
-    count BlockPruned; "evaluate:dense", "evaluate:uniform", "evaluate:chosen" count Evaluated.
+    count BlockPruned; "evaluate:dense", "evaluate:uniform", "evaluate:chosen" count Evaluated for the
+    perplexity, "evaluate:chosen:divergence" and the like for the other evaluations.
     """
 
     units: dict[str, dict[str, float]]
@@ -285,16 +286,21 @@ class PruningFinished(Event):
 
 @dataclass(frozen=True)
 class Evaluated(Event):
-    """One batch of windows done, ``done`` of ``total`` windows."""
+    """A part of an evaluation done, ``done`` of ``total`` windows, questions or prompts."""
 
     variant: str
     done: int
     total: int
+    metric: str = "perplexity"
 
 
 @dataclass(frozen=True)
 class Measured(Event):
-    """A figure: ``metric`` "perplexity"; ``stderr`` its standard error by the delta method over windows."""
+    """A figure. ``metric``: the evaluation's name, or of several figures of one its name and theirs ("zeroshot/rte").
+
+    ``tokens``: what was predicted or asked; ``stderr``: standard error of ``value``, of a perplexity by the delta
+    method over windows; ``details``: more of the same measurement, by name.
+    """
 
     variant: str
     metric: str
@@ -304,3 +310,4 @@ class Measured(Event):
     tokens: int
     length: int
     seconds: float
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)

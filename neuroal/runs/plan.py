@@ -6,9 +6,10 @@ pass through one decoder block for it. What a pruner does beside passes counts a
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from neuroal.evaluation.base import Evaluation
+from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.landscape import USUAL
 from neuroal.pruners import PRUNERS
 from neuroal.runs.spec import RunSpec
@@ -21,9 +22,6 @@ SPECTRUM_TOKENS = 2500
 # Refitting one block: passes for its groups one after another with their Gram matrices, and tokens that its conjugate
 # gradients amount to; writing a token costs this many tokens read (all measured on SmolLM2).
 REFIT_PASSES, REFIT_TOKENS, WRITING = 5, 10_000, 2
-
-# Tokens per batch of an evaluation, as neuroal.evaluation.perplexity batches them.
-EVALUATION_TOKENS = 1024
 
 
 @dataclass(frozen=True)
@@ -56,18 +54,10 @@ def plan(spec: RunSpec, shape: Shape) -> dict[str, dict[str, float]]:
         if spec.step != "block":
             add("row", shape.blocks * _candidates(spec, ROW_LAMBDAS), weight)
     for variant in variants(spec):
-        if variant == "chosen" or (variant == "uniform" and spec.evaluations):  # the control is made to be measured
+        if variant != "dense":
             add(f"prune:{variant}", shape.blocks, _pruning_weight(spec, variant, prune_tokens))
-    if spec.evaluations:
-        per_batch = max(1, EVALUATION_TOKENS // spec.eval_length)
-        head = max(1.0, shape.parameters / shape.prunable)  # the output head is part of each evaluation
-        for variant in variants(spec):
-            batches = math.ceil(spec.eval_windows / per_batch)
-            add(
-                f"evaluate:{variant}",
-                batches,
-                min(per_batch, spec.eval_windows) * spec.eval_length * shape.blocks * head,
-            )
+        for evaluation in asked(spec, variant):
+            add(evaluation.stage(variant), *evaluation.work(spec, shape, variant))
     return stages
 
 
@@ -90,5 +80,12 @@ def _pruning_weight(spec: RunSpec, variant: str, tokens: int) -> float:
 
 
 def variants(spec: RunSpec) -> tuple[str, ...]:
-    """What is pruned and measured, in order. A uniform run is its own control."""
-    return ("chosen", "dense") if spec.top_up == "uniform" else ("chosen", "dense", "uniform")
+    """What is pruned and measured, in order. The control is made to be measured, and a uniform run is its own."""
+    with_control = spec.top_up != "uniform" and asked(spec, "uniform")
+    return ("chosen", "dense", "uniform") if with_control else ("chosen", "dense")
+
+
+def asked(spec: RunSpec, variant: str) -> list[Evaluation]:
+    """The evaluations of a spec that look at a variant, in their order."""
+    kinds = [EVALUATIONS.get(name) for name in spec.evaluations]
+    return [kind() for kind in sorted(kinds, key=lambda kind: kind.rank) if variant in kind.variants]

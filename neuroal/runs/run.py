@@ -19,14 +19,13 @@ from neuroal.allocation import Allocation
 from neuroal.api import drain, iter_allocate
 from neuroal.background import in_background, mapped
 from neuroal.calibration import calibration_tokens, digest, held_out_windows
-from neuroal.evaluation.perplexity import iter_perplexity
+from neuroal.evaluation.base import Evaluation, Ground
 from neuroal.models.loading import LanguageModel
 from neuroal.options import Options
 from neuroal.pruning import iter_prune, iter_written
 from neuroal.runs.events import (
     CalibrationReady,
     Event,
-    Measured,
     ModelReady,
     Notice,
     RunFinished,
@@ -34,7 +33,7 @@ from neuroal.runs.events import (
     RunStarted,
     StageStarted,
 )
-from neuroal.runs.plan import Shape, plan
+from neuroal.runs.plan import Shape, asked, plan, variants
 from neuroal.runs.pool import ModelPool
 from neuroal.runs.spec import RunSpec
 from neuroal.topups import TOP_UPS
@@ -47,10 +46,10 @@ VARIANT_WORDS = {"dense": "dense model", "uniform": "uniformly pruned control", 
 
 @dataclass
 class Known:
-    """What an interrupted run had finished: scores by (step, lambda), and the variants already measured."""
+    """What an interrupted run had finished: scores by (step, lambda), and what was measured: (metric, variant)."""
 
     scores: Mapping[tuple[str, float], float] = field(default_factory=dict)
-    measured: frozenset[str] = frozenset()
+    measured: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,7 @@ def run(
     yield from work.prepare()
     allocation = yield from work.allocate()
     twin = yield from work.prune(allocation, "chosen")
-    yield from work.measure("dense", work.lm.model)
-    yield from work.measure("chosen", twin)
-    if spec.top_up != "uniform":
-        yield from work.control(allocation)
+    yield from work.measure(twin, allocation.target)
     outcome = Outcome(work.lm, twin, allocation)
     keep(outcome)
     yield RunFinished(time.perf_counter() - started, _peak_memory())
@@ -185,36 +181,29 @@ class _Work:
         yield from iter_prune(twin, tokens, allocation, variant=variant, written=self.written)
         return twin
 
-    def measure(self, variant: str, model: nn.Module) -> Generator[Event, None, None]:
-        """Perplexity on the held-out windows; the dense model's is remembered by the pool."""
-        if self.windows is None or variant in self.known.measured:
-            return
-        yield StageStarted(f"evaluate:{variant}", f"Reading held-out text with the {VARIANT_WORDS[variant]}.")
-        started = time.perf_counter()
-        remembered = self.pool.dense_figure(self.lm, self.windows) if variant == "dense" else None
-        figure = remembered or (yield from iter_perplexity(model, self.windows, variant=variant))
-        if variant == "dense":
-            self.pool.remember_dense(self.lm, self.windows, figure)
-        yield Measured(
-            variant,
-            "perplexity",
-            self.spec.eval_source,
-            figure.value,
-            figure.stderr,
-            figure.predictions,
-            self.windows.shape[1],
-            time.perf_counter() - started,
-        )
+    def measure(self, twin: nn.Module, target: float) -> Generator[Event, None, None]:
+        """Everything that is asked of the dense model, the pruned one, and a uniform control that is made for it."""
+        yield from self._measure("dense", self.lm.model)
+        yield from self._measure("chosen", twin)
+        if "uniform" in variants(self.spec) and self._open("uniform"):
+            # as own ratios, all the same: a pattern's own ratio need not be that of the run
+            same = {"block_sparsity": (target,) * len(self.lm.stack)}
+            uniform = drain(self._allocation("custom", **same))  # its ratios are no news for the page
+            control = yield from self.prune(uniform, "uniform")
+            yield from self._measure("uniform", control)
 
-    def control(self, chosen: Allocation) -> Generator[Event, None, None]:
-        """The uniform control: same pruner and options, same sparsity everywhere; measured, then let go."""
-        if self.windows is None or "uniform" in self.known.measured:
+    def _measure(self, variant: str, model: nn.Module) -> Generator[Event, None, None]:
+        if self.windows is None:
             return
-        # as own ratios, all the same: a pattern's own ratio need not be that of the run
-        same = {"block_sparsity": (chosen.target,) * len(self.lm.stack)}
-        uniform = drain(self._allocation("custom", **same))  # its ratios are no news for the page
-        twin = yield from self.prune(uniform, "uniform")
-        yield from self.measure("uniform", twin)
+        ground = Ground(self.spec, self.lm, self.windows, self.pool)
+        for evaluation in self._open(variant):
+            sentence = evaluation.sentence.format(VARIANT_WORDS[variant])
+            yield StageStarted(evaluation.stage(variant), sentence)
+            yield from evaluation.measure(ground, variant, model)
+
+    def _open(self, variant: str) -> list[Evaluation]:
+        """What is asked of a variant and not known yet."""
+        return [e for e in asked(self.spec, variant) if (e.name, variant) not in self.known.measured]
 
 
 def narrated(

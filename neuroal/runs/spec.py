@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuroal.errors import UserError, did_you_mean
+from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.patterns import Pattern
 from neuroal.pruners import PRUNERS
 from neuroal.runs.checks import check_field, checked_evaluations, checked_globs, checked_lambdas, checked_ratios
@@ -35,7 +36,6 @@ SOURCES = {
 }
 GQA = {"fold": "k and v follow the mean of their query heads", "base": "q, k and v keep the block's ratio"}
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-EVALUATIONS = ("perplexity",)
 
 # The names of the calibration presets, and what each sets.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -153,7 +153,7 @@ class RunSpec:
             "exclude": checked_globs(self.exclude),
             "block_sparsity": checked_ratios(self.block_sparsity),
             "lambdas": None if self.lambdas is None else checked_lambdas(self.lambdas),
-            "evaluations": checked_evaluations(self.evaluations, EVALUATIONS),
+            "evaluations": checked_evaluations(self.evaluations, list(EVALUATIONS.labels)),
             "text": self.text if self.source == "own" else "",
         }
         for name, default in _DEFAULTS.items():

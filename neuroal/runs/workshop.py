@@ -129,4 +129,4 @@ def known(records: list[dict[str, Any]]) -> Known:
     from neuroal.runs.run import Known
 
     scores = {(r["step"], r["lam"]): r["score"] for r in records if r["kind"] == "CandidateFinished"}
-    return Known(scores, frozenset(r["variant"] for r in records if r["kind"] == "Measured"))
+    return Known(scores, frozenset((r["metric"], r["variant"]) for r in records if r["kind"] == "Measured"))

@@ -1,9 +1,11 @@
 """The landscapes of lambda, recorded; and how the search that scores only some candidates fares on them.
 
     python tests/benchmarks/bench_auto.py record [--cases N] [--model tiny]     adds curves to assets/landscapes
+    python tests/benchmarks/bench_auto.py quick [--model tiny]          adds the scores in bfloat16 to them
     python tests/benchmarks/bench_auto.py           cross-validates: each kind of case against what all others taught
 
-Recording runs the exact search; a case is a model, pruner, sparsity and calibration seed, and a step.
+Recording runs the exact search; a case is a model, pruner, sparsity and calibration seed, and a step. Where there are
+scores in bfloat16, these are what the search is told, and the exact ones what its choice is judged by.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import itertools
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -58,6 +60,39 @@ def record(model: str, count: int) -> None:
         print(case, flush=True)
 
 
+def record_quick(model: str) -> None:
+    """Scores the recorded grids in bfloat16, the rows on the same blocks' ratios as the exact ones."""
+    import neuroal
+
+    lm = neuroal.load(model, device="cpu", dtype="float32")
+    for curve in read():
+        if curve["model"] != model or "quick" in curve:
+            continue
+        tokens = neuroal.calibration_tokens(lm.tokenizer, samples=8, length=64, seed=curve["seed"])
+        known = {}
+        if curve["step"] == "row":
+            blocks = [c for c in read() if _case(c) == _case(curve) and c["step"] == "block"]
+            known = {
+                ("block", lam): score for c in blocks for lam, score in zip(c["lambdas"], c["scores"], strict=True)
+            }
+        with mock.patch("neuroal.search.following", _next), mock.patch("neuroal.api.fast_bfloat16", lambda: True):
+            found = neuroal.allocate(
+                lm.model, tokens, pruner=curve["pruner"], sparsity=curve["sparsity"], mode="auto", known=known,
+                step="block" if curve["step"] == "block" else curve["asked"],
+            )  # fmt: skip
+        scores = found.block_scores if curve["step"] == "block" else found.row_scores
+        curves = read()
+        same = next(c for c in curves if _case(c) == _case(curve) and c["step"] == curve["step"])
+        same["quick"] = [scores[lam] for lam in curve["lambdas"]]
+        write(curves)
+        print(_case(curve), curve["step"], flush=True)
+
+
+def _next(step: str, lambdas: Sequence[float], scores: Mapping[float, float], at_zero: float | None) -> Sequence[float]:
+    """In the place of ``landscape.following``: every lambda, in order."""
+    return [lam for lam in lambdas if lam not in scores][:1]
+
+
 def read() -> list[Curve]:
     """The recorded curves."""
     return json.loads(landscape.RECORDED.read_text())["curves"] if landscape.RECORDED.exists() else []
@@ -66,22 +101,28 @@ def read() -> list[Curve]:
 def write(curves: list[Curve]) -> None:
     """One curve to a line."""
     about = "Exact alignment scores over the grids of lambda, 8x64 calibration tokens; tests/benchmarks/bench_auto.py."
-    lines = ",\n".join(json.dumps({**c, "scores": [float(f"{s:.6g}") for s in c["scores"]]}) for c in curves)
+    lines = ",\n".join(
+        json.dumps({k: _rounded(v) if k in ("scores", "quick") else v for k, v in c.items()}) for c in curves
+    )
     landscape.RECORDED.parent.mkdir(parents=True, exist_ok=True)
     landscape.RECORDED.write_text(f'{{"about": {json.dumps(about)}, "curves": [\n{lines}\n]}}\n')
 
 
-def replayed(curve: Curve, at_zero: float | None) -> list[float]:
-    """The lambdas that the search would score, having learnt from everything but this kind of case."""
+def _rounded(scores: Sequence[float]) -> list[float]:
+    return [float(f"{score:.6g}") for score in scores]
+
+
+def replayed(curve: Curve, at_zero: float | None) -> dict[float, float]:
+    """What the search would score, and the scores it is told, having learnt from everything but this kind of case."""
     kind = ("model", "pruner", "sparsity")
     others = [c for c in read() if c["step"] == curve["step"] and any(c[k] != curve[k] for k in kind)]
     whole = max(len(c["lambdas"]) for c in others)
     known = landscape.learnt([(c["lambdas"], c["scores"]) for c in others if len(c["lambdas"]) == whole])
-    exact, scores = dict(zip(curve["lambdas"], curve["scores"], strict=True)), {}
+    told, scores = dict(zip(curve["lambdas"], curve.get("quick", curve["scores"]), strict=True)), {}
     with mock.patch.object(landscape, "recorded", lambda _: known):
         while wanted := landscape.following(curve["step"], curve["lambdas"], scores, at_zero):
-            scores |= {lam: exact[lam] for lam in wanted}
-    return list(scores)
+            scores |= {lam: told[lam] for lam in wanted}
+    return scores
 
 
 def outcomes() -> Iterator[tuple[Curve, float, int]]:
@@ -91,7 +132,7 @@ def outcomes() -> Iterator[tuple[Curve, float, int]]:
     for curve in curves:
         scored = replayed(curve, blocks.get(_case(curve)) if curve["step"] == "row" else None)
         exact = dict(zip(curve["lambdas"], curve["scores"], strict=True))
-        yield curve, min(exact[lam] for lam in scored) / min(curve["scores"]) - 1, len(scored)
+        yield curve, exact[min(scored, key=scored.__getitem__)] / min(curve["scores"]) - 1, len(scored)
 
 
 def _case(curve: Curve) -> tuple[Any, ...]:
@@ -101,12 +142,15 @@ def _case(curve: Curve) -> tuple[Any, ...]:
 def main() -> None:
     """Records, or prints a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("record", "validate"), default="validate")
+    parser.add_argument("what", nargs="?", choices=("record", "quick", "validate"), default="validate")
     parser.add_argument("--model", default="SmolLM2-135M-Instruct")
     parser.add_argument("--cases", type=int, default=100)
     arguments = parser.parse_args()
     if arguments.what == "record":
         record(arguments.model, arguments.cases)
+        return
+    if arguments.what == "quick":
+        record_quick(arguments.model)
         return
     rows: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
     for curve, above, count in outcomes():

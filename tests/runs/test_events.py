@@ -40,7 +40,13 @@ SAMPLES: list[Event] = [
     ev.PruningFinished("chosen", 0.6, 0.1),
     ev.Evaluated("dense", 2, 4),
     ev.Measured("dense", "perplexity", "prose", 12.5, 0.3, 100, 64, 0.1),
+    ev.Measured("chosen", "divergence", "prose", 0.5, 0.1, 100, 64, 0.1, {"top1": 0.7, "worst": [{"kl": 2.5}]}),
 ]
+
+
+def needed(field: dataclasses.Field[Any]) -> bool:
+    """Later fields have defaults: a log of the past has none of them."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def test_there_is_a_sample_of_every_kind() -> None:
@@ -60,7 +66,9 @@ def test_fields_of_a_later_version_are_dropped(event: Event) -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "name"), [(e, f.name) for e in SAMPLES for f in dataclasses.fields(e)], ids=lambda x: str(x)[:20]
+    ("event", "name"),
+    [(e, f.name) for e in SAMPLES for f in dataclasses.fields(e) if needed(f)],
+    ids=lambda x: str(x)[:20],
 )
 def test_a_missing_field_is_a_value_error(event: Event, name: str) -> None:
     record = event.to_dict()

@@ -431,7 +431,7 @@ def test_what_is_known_is_read_from_the_log() -> None:
     ]
     found = known(records_of(log))
     assert found.scores == {("block", 0.1): 1 / 3, ("row", 0.1): 2 / 3}
-    assert found.measured == {"dense"}
+    assert found.measured == {("perplexity", "dense")}
     assert known([]) == Known()
 
 
