@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,7 @@ from neuroal.evaluation.divergence import Divergence, agreement, compare, iter_d
 from neuroal.models.loading import LanguageModel
 from neuroal.runs.events import Evaluated
 from neuroal.twin import skeleton
+from tests.offloaded import WAYS
 from tests.toys import random_llama
 
 INF = math.inf
@@ -176,6 +178,15 @@ def test_a_window_longer_than_a_batch(model: LlamaForCausalLM, tokens: Tensor, m
     assert measure(model, model, tokens).predictions == 44
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_dense_model_that_is_kept_elsewhere(
+    way: str, tmp_path: Path, model: LlamaForCausalLM, tokens: Tensor
+) -> None:
+    other = random_llama()
+    other.lm_head.weight.mul_(2)
+    assert measure(WAYS[way](tmp_path), other, tokens) == measure(model, other, tokens)
+
+
 def test_one_window_has_a_notice_in_the_place_of_an_error(model: LlamaForCausalLM, tokens: Tensor) -> None:
     figures = measure(model, model, tokens[:1])
     assert figures.kl_stderr == 0 and len(figures.notices) == 1
@@ -192,14 +203,14 @@ def test_half_precision_is_compared_in_float32(dtype: torch.dtype) -> None:
     assert measure(dense, pruned, windows) == measure(*wide, windows)
 
 
-@pytest.mark.parametrize("ties", [3, 6, 40])
-def test_ties_go_to_the_lower_id(ties: int) -> None:
-    dense = torch.zeros(1, 40)
-    dense[0, 20] = 2.0
-    dense[0, 40 - ties :] += 1.0
-    found = compare(dense, dense.flip(-1), torch.tensor([0]), 5)
-    for top, row in ((found.dense_top, dense[0]), (found.pruned_top, dense.flip(-1)[0])):
-        assert top[0].tolist() == sorted(range(40), key=lambda i, row=row: (-float(row[i]), i))[:5]
+@pytest.mark.parametrize("levels", [1, 4, 30, 300])
+def test_ties_go_to_the_lower_id(levels: int) -> None:
+    """At the border of the list, within it, and where all are alike."""
+    dense, pruned = (torch.randint(0, levels, (50, 200)).float() for _ in range(2))
+    found = compare(dense, pruned, torch.zeros(50).long(), 5)
+    for top, logits in ((found.dense_top, dense), (found.pruned_top, pruned)):
+        for ids, row in zip(top.tolist(), logits.tolist(), strict=True):
+            assert ids == sorted(range(200), key=lambda i, row=row: (-row[i], i))[:5]
 
 
 def test_a_token_that_the_dense_model_rules_out_costs_nothing() -> None:

@@ -42,6 +42,16 @@ class WordTokenizer:
         return "".join(self.words[i] for i in ids if i < 5 and (i or not skip_special_tokens)).removeprefix(" ")
 
 
+class RunTokenizer:
+    """One token is one byte, and bytes that are no text as a whole are a replacement sign each, as in SentencePiece."""
+
+    def decode(self, ids: list[int], **_: Any) -> str:
+        try:
+            return bytes(ids).decode()
+        except UnicodeDecodeError:
+            return "\N{REPLACEMENT CHARACTER}" * len(ids)
+
+
 @pytest.fixture(scope="module")
 def twin(tiny: LanguageModel) -> nn.Module:
     """The tiny model with half of its weights gone at random."""
@@ -161,6 +171,18 @@ def test_bytes_that_are_no_character_are_told_too() -> None:
     found = pieces(ByteTokenizer(), broken)
     assert "".join(found) == bytes(broken).decode(errors="replace") and len(found) == 6
     assert found[0] == "a" and found[3].endswith("b")
+
+
+def test_texts_that_later_tokens_change_join_all_the_same() -> None:
+    sign = "\N{REPLACEMENT CHARACTER}"
+    assert pieces(RunTokenizer(), [0xC3, 0xA9, 0xFF]) == [sign, "", 2 * sign]
+
+
+def test_likely_tokens_that_are_parts_of_characters() -> None:
+    """Also where the text begins with one: no part is taken for the rest of it."""
+    model = random_llama(vocab_size=256)
+    told = next(iter_compared(model, model, ByteTokenizer(), torch.tensor([list("🎈ab".encode())]), top=20))
+    assert {len(text) for likely in told.dense_top for text, _ in likely} == {1}
 
 
 def test_a_special_token_is_no_text_but_has_a_name() -> None:
