@@ -16,8 +16,9 @@ together, so a change here needs its twin there. A state holds JSON values only:
     allocation           {"top_up", "sparsity" [blocks]}
     rows                 {"edges" [51], "counts" [blocks][50], "linears"}
     pruned               {variant: {"requested" [blocks], "achieved" [blocks], "overall"}}
-    evaluated            {variant: {"done", "total"}}
+    evaluated            {stage without "evaluate:": {"done", "total"}}
     measured             {metric: {variant: the record's fields}}
+    compared             {variant: {"total", "text", "kl", "dense", "pruned", "dense_top", "pruned_top" [tokens]}}
     notices, failure     sentences
     seconds, peak_memory figures of a finished run
 """
@@ -40,6 +41,7 @@ def empty_state() -> State:
         "spec": {}, "key": "", "versions": {}, "hardware": {}, "started_at": "",
         "model": None, "calibration": None, "units": {}, "pace": None,
         "steps": {}, "ratings": None, "allocation": None, "rows": None, "pruned": {}, "evaluated": {}, "measured": {},
+        "compared": {},
         "notices": [], "failure": "", "seconds": None, "peak_memory": None,
     }  # fmt: skip
 
@@ -229,12 +231,23 @@ def _pruned(state: State, record: Record) -> None:
 
 
 def _evaluated(state: State, record: Record) -> None:
-    state["evaluated"][record["variant"]] = _fields(record, "done total")
+    metric = record.get("metric", "perplexity")  # the only one that there was at first
+    key = record["variant"] if metric == "perplexity" else f"{record['variant']}:{metric}"
+    state["evaluated"][key] = _fields(record, "done total")
 
 
 def _measured(state: State, record: Record) -> None:
     metric = state["measured"].setdefault(record["metric"], {})
-    metric[record["variant"]] = _fields(record, "source value stderr tokens length seconds")
+    figures = _fields(record, "source value stderr tokens length seconds")
+    metric[record["variant"]] = {**figures, "details": _plain(record.get("details", {}))}
+
+
+def _compared(state: State, record: Record) -> None:
+    columns = ["text", "kl", "dense", "pruned", "dense_top", "pruned_top"]
+    kept = state["compared"].setdefault(record["variant"], {"total": record["total"], **{c: [] for c in columns}})
+    for column in columns:
+        for i, value in enumerate(record[column]):
+            _put(kept[column], record["start"] + i, _plain(value))
 
 
 _HANDLERS: dict[str, Callable[[State, Record], None]] = {
@@ -244,4 +257,5 @@ _HANDLERS: dict[str, Callable[[State, Record], None]] = {
     "CandidateStarted": _candidate_started, "BlockScored": _block_scored, "CandidateFinished": _candidate_finished,
     "LambdaChosen": _chosen, "BlockRated": _rated, "AllocationReady": _allocation, "RowsAllocated": _rows,
     "BlockPruned": _block_pruned, "PruningFinished": _pruned, "Evaluated": _evaluated, "Measured": _measured,
+    "TokensCompared": _compared,
 }  # fmt: skip

@@ -70,7 +70,7 @@ def _running(state: State) -> str:
         return _blocks(state, len(state["pruned"][variant]["achieved"]))
     if name == "evaluate" and variant in state["evaluated"]:
         seen = state["evaluated"][variant]
-        return _ended(f"{_bare(state['message'])}: {seen['done']} of {seen['total']} windows")
+        return _ended(f"{_bare(state['message'])}: {seen['done']} of {seen['total']}")
     return _ended(state["message"] or "Starting")
 
 

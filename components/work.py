@@ -36,8 +36,9 @@ def _counted(state: State, stage: str, planned: float) -> float:
     if name == "prune":
         return _known(state["pruned"].get(variant, {"achieved": []})["achieved"])
     if name == "evaluate":
+        of, _, metric = variant.partition(":")
         # A figure may be remembered from another run and come without any batch.
-        if variant in state["measured"].get("perplexity", {}):
+        if of in state["measured"].get(metric or "perplexity", {}):
             return planned
         seen = state["evaluated"].get(variant)
         return planned * seen["done"] / seen["total"] if seen else 0

@@ -15,6 +15,7 @@
       spec: {}, key: "", versions: {}, hardware: {}, started_at: "",
       model: null, calibration: null, units: {}, pace: null,
       steps: {}, ratings: null, allocation: null, rows: null, pruned: {}, evaluated: {}, measured: {},
+      compared: {},
       notices: [], failure: "", seconds: null, peak_memory: null,
     };
   }
@@ -50,7 +51,8 @@
     if (name === "prune") return known((state.pruned[variant] || { achieved: [] }).achieved);
     if (name === "evaluate") {
       // A figure may be remembered from another run and come without any batch.
-      if (state.measured.perplexity && variant in state.measured.perplexity) return planned;
+      const [of, metric] = split(variant);
+      if (of in (state.measured[metric || "perplexity"] ?? {})) return planned;
       const seen = state.evaluated[variant];
       return seen ? (planned * seen.done) / seen.total : 0;
     }
@@ -158,9 +160,19 @@
       put(variant.achieved, r.block, r.achieved);
     },
     PruningFinished: (s, r) => { variantOf(s, r).overall = r.overall; },
-    Evaluated: (s, r) => { s.evaluated[r.variant] = fields(r, "done total"); },
+    Evaluated: (s, r) => {
+      const metric = r.metric ?? "perplexity"; // the only one that there was at first
+      s.evaluated[metric === "perplexity" ? r.variant : `${r.variant}:${metric}`] = fields(r, "done total");
+    },
     Measured: (s, r) => {
-      (s.measured[r.metric] ||= {})[r.variant] = fields(r, "source value stderr tokens length seconds");
+      const figures = fields(r, "source value stderr tokens length seconds");
+      (s.measured[r.metric] ||= {})[r.variant] = { ...figures, details: r.details ?? {} };
+    },
+    TokensCompared: (s, r) => {
+      const columns = ["text", "kl", "dense", "pruned", "dense_top", "pruned_top"];
+      const kept = (s.compared[r.variant] ||=
+        { total: r.total, ...Object.fromEntries(columns.map((column) => [column, []])) });
+      for (const column of columns) r[column].forEach((value, i) => put(kept[column], r.start + i, value));
     },
   };
 

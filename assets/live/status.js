@@ -53,7 +53,7 @@
     if (name === "prune" && variant in state.pruned) return blocksDone(state, state.pruned[variant].achieved.length);
     if (name === "evaluate" && variant in state.evaluated) {
       const seen = state.evaluated[variant];
-      return ended(`${bare(state.message)}: ${seen.done} of ${seen.total} windows`);
+      return ended(`${bare(state.message)}: ${seen.done} of ${seen.total}`);
     }
     return ended(state.message || "Starting");
   }

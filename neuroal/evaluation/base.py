@@ -5,15 +5,17 @@ Nothing heavy is imported here: the page is built from it before torch is there.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from neuroal.background import mapped
 from neuroal.registry import Registry
-from neuroal.runs.events import Event, Measured
+from neuroal.runs.events import Evaluated, Event, Measured
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from neuroal.runs.plan import Shape
     from neuroal.runs.pool import ModelPool
     from neuroal.runs.spec import RunSpec
+
+Result = TypeVar("Result")
 
 # Tokens per batch of an evaluation that reads held-out windows. Logits are float32 [tokens, vocabulary]: at a
 # vocabulary of 50,000 these are 200 MB.
@@ -73,6 +77,10 @@ class Evaluation(ABC):
     def stage(self, variant: str) -> str:
         """The name of its stage in plan and progress."""
         return f"evaluate:{variant}" if self.name == "perplexity" else f"evaluate:{variant}:{self.name}"
+
+    def told(self, events: Generator[Evaluated, None, Result]) -> Generator[Evaluated, None, Result]:
+        """Progress of a measurement under this evaluation's name."""
+        return mapped(events, lambda event: dataclasses.replace(event, metric=self.name))
 
     def measured(
         self, ground: Ground, variant: str, started: float, value: float, stderr: float = 0.0, tokens: int = 0,

@@ -15,8 +15,8 @@ from neuroal.errors import UserError
 from neuroal.evaluation.divergence import TOP, Predictions, check_ids, compare, reader
 from neuroal.generation import REPLACEMENT, split_at
 
-# Tokens told at once.
-PIECE = 16
+# Tokens told at once: with their likely alternatives a kilobyte or two.
+PIECE = 8
 
 MAX_TOKENS = 512
 
@@ -28,7 +28,7 @@ Likely = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True)
 class ComparedTokens:
-    """Up to 16 consecutive tokens of a text, one entry per token in each tuple.
+    """Up to 8 consecutive tokens of a text, one entry per token in each tuple.
 
     Numbers have four significant digits. Nothing comes before the first token of the text, so that it has no
     prediction: None, and empty lists.
@@ -56,7 +56,7 @@ class ComparedTokens:
 def iter_compared(
     dense: nn.Module, pruned: nn.Module, tokenizer: Any, ids: Tensor, *, top: int = TOP
 ) -> Generator[ComparedTokens, None, None]:
-    """Both models read the text once; then it is told in pieces of up to 16 tokens.
+    """Both models read the text once; then it is told in pieces of up to 8 tokens.
 
     Args:
         ids: int64 [1, L], 2 <= L <= 512 and no longer than the model's context.

@@ -311,3 +311,23 @@ class Measured(Event):
     length: int
     seconds: float
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TokensCompared(Event):
+    """A stretch of a text that the dense model and ``variant`` have both read: one entry per token in each tuple.
+
+    ``start``, ``total``: index of its first token, tokens of the text. ``text``: what each token adds to it. ``kl``:
+    KL(dense || variant) of its predictions, in nats; ``dense``, ``pruned``: its probability; ``dense_top``,
+    ``pruned_top``: the likeliest tokens, (text, probability). The first token of a text has no prediction.
+    """
+
+    variant: str
+    start: int
+    total: int
+    text: tuple[str, ...]
+    kl: tuple[float | None, ...]
+    dense: tuple[float | None, ...]
+    pruned: tuple[float | None, ...]
+    dense_top: tuple[tuple[tuple[str, float], ...], ...]
+    pruned_top: tuple[tuple[tuple[str, float], ...], ...]

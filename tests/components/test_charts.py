@@ -131,7 +131,7 @@ def test_progress_counts_weighted_events_and_tells_the_time_left() -> None:
         ),
         (
             [started(), ev.StageStarted("evaluate:dense", "Reading."), ev.Evaluated("dense", 4, 16)],
-            "Reading: 4 of 16 windows.",
+            "Reading: 4 of 16.",
         ),
         (
             [started(), measured("dense", 19.725), measured("chosen", 80.0), ev.RunFinished(5, 0)],

@@ -83,10 +83,10 @@ def joined(told: list[ComparedTokens], name: str) -> list[Any]:
 
 def test_every_token_is_told_once_in_pieces_of_sixteen(told: list[ComparedTokens], ids: Tensor) -> None:
     length = ids.shape[1]
-    assert [each.start for each in told] == list(range(0, length, 16)) and len(told) > 2
+    assert [each.start for each in told] == list(range(0, length, 8)) and len(told) > 2
     assert {each.total for each in told} == {length}
     for each in told:
-        assert {len(x) for x in dataclasses.astuple(each)[2:]} == {min(16, length - each.start)}
+        assert {len(x) for x in dataclasses.astuple(each)[2:]} == {min(8, length - each.start)}
 
 
 def test_equal_to_the_models_own_softmax(
@@ -131,7 +131,7 @@ def test_the_json_has_four_digits_and_comes_back(told: list[ComparedTokens]) -> 
         numbers = [p for row in (*each.dense_top, *each.pruned_top) for _, p in row]
         for number in (*each.kl, *each.dense, *each.pruned, *numbers):
             assert number is None or number == float(f"{number:.3e}")
-        assert len(json.dumps(dataclasses.asdict(each), separators=(",", ":"))) < 16 * 250
+        assert len(json.dumps(dataclasses.asdict(each), separators=(",", ":"))) < 8 * 250
 
 
 def test_a_whole_number_is_written_short(model: LlamaForCausalLM) -> None:

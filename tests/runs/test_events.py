@@ -41,6 +41,9 @@ SAMPLES: list[Event] = [
     ev.Evaluated("dense", 2, 4),
     ev.Measured("dense", "perplexity", "prose", 12.5, 0.3, 100, 64, 0.1),
     ev.Measured("chosen", "divergence", "prose", 0.5, 0.1, 100, 64, 0.1, {"top1": 0.7, "worst": [{"kl": 2.5}]}),
+    ev.TokensCompared(
+        "chosen", 0, 2, ("a", " b"), (None, 0.5), (None, 0.1), (None, 0.2), ((), ((" b", 0.1),)), ((), ((" c", 0.9),))
+    ),
 ]
 
 
