@@ -99,7 +99,7 @@ def iter_cost(
 
     sizes = yield from _told(iter_footprint(dense, stack), tell, 0)
     models = {"dense": dense, "pruned": pruned}
-    rates = yield from _told(iter_throughput(models, prompt, repeats=repeats), tell, groups)
+    rates = yield from _told(iter_throughput(models, prompt, write=WRITE, repeats=repeats), tell, groups)
     device = execution_device(pruned)
     outcome = _products(stack, sizes, device, repeats)
     yield tell(groups + trials + 1)
