@@ -14,6 +14,7 @@ from neuroal.blocks import DecoderStack
 from neuroal.errors import UserError
 from neuroal.evaluation.encoding import LEVEL, compressed, sizes
 from neuroal.evaluation.semi_structured import is_two_four
+from neuroal.heap import working_heap
 from neuroal.masks import true_entries
 from neuroal.residence import read_parameter
 
@@ -71,20 +72,21 @@ def iter_footprint(
     linears = {f"{linear.path}.weight": linear for linear in pruned.all_linears()}
     groups = [list(group) for _, group in groupby(names, lambda name: _group(name, pruned.path))]
     found, largest = Counter(dict.fromkeys(COUNTS, 0)), ""
-    for done, group in enumerate(groups, 1):
-        for name in group:
-            before, after = (read_parameter(model, name).cpu() for model in (dense, pruned.model))
-            counts = _measured(before, after, level)
-            found.update(counts)
-            if name not in linears:
-                continue
-            found.update(prunable=counts["weights"], prunable_nonzeros=counts["nonzeros"])
-            if counts["nonzeros"] < counts["weights"]:
-                found["pruned_linears"] += 1
-                if is_two_four(linears[name].stored(after)):
-                    found["two_four"] += 1
-                    largest = max(largest, name, key=lambda each: entries.get(each, 0))
-        yield done, len(groups)
+    with working_heap():
+        for done, group in enumerate(groups, 1):
+            for name in group:
+                before, after = (read_parameter(model, name).cpu() for model in (dense, pruned.model))
+                counts = _measured(before, after, level)
+                found.update(counts)
+                if name not in linears:
+                    continue
+                found.update(prunable=counts["weights"], prunable_nonzeros=counts["nonzeros"])
+                if counts["nonzeros"] < counts["weights"]:
+                    found["pruned_linears"] += 1
+                    if is_two_four(linears[name].stored(after)):
+                        found["two_four"] += 1
+                        largest = max(largest, name, key=lambda each: entries.get(each, 0))
+            yield done, len(groups)
     return Footprint(**found, largest=largest.removesuffix(".weight"))
 
 

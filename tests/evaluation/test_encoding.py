@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from neuroal.errors import UserError
-from neuroal.evaluation.encoding import Encoded, Sizes, compressed, decoded, decompressed, encoded, sizes
+from neuroal.evaluation.encoding import LEVEL, Encoded, Sizes, compressed, decoded, decompressed, encoded, sizes
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 NUMBERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -98,21 +98,23 @@ def test_the_bytes_by_arithmetic() -> None:
     assert (found.dense, found.bitmask) == (2 * n, n // 8 + 2 * nonzeros)
     code = encoded(tensor)
     assert code.nbytes == found.bitmask
-    frames = [zstandard.compress(part.view(torch.uint8).numpy().tobytes(), 1) for part in (code.mask, code.values)]
+    frames = [zstandard.compress(part.view(torch.uint8).numpy().tobytes(), LEVEL) for part in (code.mask, code.values)]
     assert found.bitmask_zstd == sum(map(len, frames))
-    assert found.dense_zstd == len(zstandard.compress(tensor.view(torch.uint8).numpy().tobytes(), 1))
+    assert found.dense_zstd == len(zstandard.compress(tensor.view(torch.uint8).numpy().tobytes(), LEVEL))
 
 
 @pytest.mark.parametrize("zeros", [0.0, 0.5, 1.0])
 def test_zstd_of_a_tensor_without_zeros_is_that_of_its_values(zeros: float) -> None:
     tensor = _random((128, 32), torch.float32, zeros)
-    code, found = encoded(tensor), sizes(tensor, level=3)
-    assert found.bitmask_zstd == len(compressed(code.mask, 3)) + len(compressed(code.values, 3))
+    code, found = encoded(tensor), sizes(tensor, level=7)
+    assert found.bitmask_zstd == len(compressed(code.mask, 7)) + len(compressed(code.values, 7))
 
 
 def test_zeros_of_a_whole_tensor_cost_a_bit_each() -> None:
     assert encoded(torch.zeros(100)).nbytes == 13
-    assert sizes(torch.zeros(0)) == Sizes(0, 0, len(zstandard.compress(b"")), 2 * len(zstandard.compress(b"")))
+    assert sizes(torch.zeros(0)) == Sizes(
+        0, 0, len(zstandard.compress(b"", LEVEL)), 2 * len(zstandard.compress(b"", LEVEL))
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

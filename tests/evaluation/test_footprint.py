@@ -14,7 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 from neuroal.api import drain
 from neuroal.blocks import DecoderStack
 from neuroal.errors import UserError
-from neuroal.evaluation.encoding import encoded
+from neuroal.evaluation.encoding import LEVEL, encoded
 from neuroal.evaluation.footprint import Footprint, group_count, iter_footprint, resident_bytes
 from neuroal.residence import is_offloaded, read_weight, write_weight
 from neuroal.twin import sparse_twin
@@ -39,7 +39,7 @@ def _footprint(dense: nn.Module, pruned: nn.Module) -> Footprint:
 
 
 def _zstd(tensor: torch.Tensor) -> int:
-    return len(zstandard.compress(tensor.detach().contiguous().numpy().tobytes(), 1))
+    return len(zstandard.compress(tensor.detach().contiguous().numpy().tobytes(), LEVEL))
 
 
 def test_equal_to_a_plain_loop(model: LlamaForCausalLM) -> None:
