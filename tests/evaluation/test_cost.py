@@ -81,6 +81,22 @@ def test_events_count_groups_trials_and_the_product(tiny: LanguageModel, twin: n
     assert events == [Evaluated("chosen", n, total) for n in range(1, total + 1)]
 
 
+def test_what_the_card_says_was_read_and_written_was(
+    tiny: LanguageModel, twin: nn.Module, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+    forward = LlamaForCausalLM.forward
+
+    def counted(model: LlamaForCausalLM, input_ids: torch.Tensor, **arguments: Any) -> Any:
+        lengths.append(input_ids.shape[1])
+        return forward(model, input_ids, **arguments)
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", counted)
+    found = drain(iter_cost(tiny.model, twin, tiny.tokenizer, repeats=1))
+    assert (found.read, found.write) == (2, 1)
+    assert lengths == 4 * [2, 1]  # a warm-up and a trial of both; after the token that reading ends with, one more
+
+
 def test_closing_stops_everything(tiny: LanguageModel, twin: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "iter_throughput", lambda *_, **__: pytest.fail("it went on"))
     events = iter_cost(tiny.model, twin, tiny.tokenizer)
