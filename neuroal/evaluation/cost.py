@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -116,7 +116,9 @@ def iter_cost(
     )
 
 
-def _told(steps: Generator[tuple[int, int], None, Any], tell: Any, before: int) -> Generator[Evaluated, None, Any]:
+def _told(
+    steps: Generator[tuple[int, int], None, Any], tell: Callable[[int], Evaluated], before: int
+) -> Generator[Evaluated, None, Any]:
     """The steps of one part as events of the whole, with as many done before it."""
     while True:
         try:
@@ -216,7 +218,7 @@ def _smaller(sizes: Footprint) -> str:
     return f" What gets smaller is the file: {gigabytes(sizes.bitmask)} instead of {gigabytes(sizes.dense)}."
 
 
-def _notices(models: dict[str, nn.Module], sizes: Footprint, rates: dict[str, Throughput], read: int) -> Any:
+def _notices(models: dict[str, nn.Module], sizes: Footprint, rates: dict[str, Throughput], read: int) -> Iterator[str]:
     """One sentence for each thing that makes a figure less than it seems."""
     if any(map(is_offloaded, models.values())):
         yield (
@@ -227,8 +229,8 @@ def _notices(models: dict[str, nn.Module], sizes: Footprint, rates: dict[str, Th
         yield f"The context of this model is short, so {read} tokens are read instead of {READ}."
     if sizes.dense_zstd < REDUNDANT * sizes.dense:
         yield (
-            f"zstd alone takes the dense model to {sizes.dense_zstd / sizes.dense:.0%} of its bytes: its weights hold "
-            "less than their precision could. Compare the compressed sizes with that, not with the dense bytes."
+            f"zstd alone takes the dense model to {sizes.dense_zstd / sizes.dense:.0%} of its bytes, because its "
+            "numbers are coarser than their precision allows; compare the compressed sizes with that."
         )
     measured = [rate for each in rates.values() for rate in (each.reading, each.writing)]
     if any(rate.largest > UNSTEADY * rate.smallest for rate in measured):
