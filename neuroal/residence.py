@@ -124,11 +124,17 @@ def own_maps(twin: nn.Module) -> None:
 
 def read_weight(model: nn.Module, path: str) -> Tensor:
     """The weight of the linear at ``path``, as it is stored, wherever it is kept; not to be written to."""
-    keeper, weight = _keeper(model, path), model.get_submodule(path).weight.detach()
+    return read_parameter(model, f"{path}.weight")
+
+
+def read_parameter(model: nn.Module, name: str) -> Tensor:
+    """The parameter called ``name``, as it is stored, wherever it is kept; not to be written to."""
+    owner, _, leaf = name.rpartition(".")
+    keeper, parameter = _keeper(model, name), getattr(model.get_submodule(owner), leaf).detach()
     if keeper is None:
-        return weight
+        return parameter
     hook, key = keeper
-    return hook.weights_map[key].to(weight.dtype)
+    return hook.weights_map[key].to(parameter.dtype)
 
 
 def write_weight(model: nn.Module, path: str, weight: Tensor) -> None:
@@ -143,7 +149,7 @@ def write_weight(model: nn.Module, path: str, weight: Tensor) -> None:
     Raises:
         UserError: they are kept where nothing can be written, or the disk is full.
     """
-    keeper, module = _keeper(model, path), model.get_submodule(path)
+    keeper, module = _keeper(model, f"{path}.weight"), model.get_submodule(path)
     if keeper is None:
         module.weight.copy_(weight)
         return
@@ -157,9 +163,9 @@ def write_weight(model: nn.Module, path: str, weight: Tensor) -> None:
         module.weight = nn.Parameter(weight.to(module.weight).contiguous(), requires_grad=False)
 
 
-def _keeper(model: nn.Module, path: str) -> tuple[AlignDevicesHook, str] | None:
-    """The hook that keeps the weight of the linear at ``path``, and the weight's name there; None where it is plain."""
-    names = [*path.split("."), "weight"]
+def _keeper(model: nn.Module, name: str) -> tuple[AlignDevicesHook, str] | None:
+    """The hook that keeps the parameter called ``name``, and its name there; None where it is plain."""
+    names = name.split(".")
     for depth in range(len(names) - 1, -1, -1):
         owner, key = model.get_submodule(".".join(names[:depth])), ".".join(names[depth:])
         for part, hook in _keepers(owner):
