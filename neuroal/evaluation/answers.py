@@ -16,7 +16,7 @@ from neuroal.residence import execution_device
 
 # Kullback-Leibler divergence in nats up to which padding counts as harmless: rounding is below, a mask that is
 # overlooked far above.
-HARMLESS_FLOAT32, HARMLESS_HALF = 1e-6, 1e-2
+HARMLESS_FLOAT32, HARMLESS_HALF = 1e-5, 1e-2
 
 
 def _padded_left(prompts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -30,21 +30,22 @@ def _padded_left(prompts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def padding_is_harmless(model: nn.Module, prompts: Sequence[Tensor]) -> bool:
+def padding_is_harmless(model: nn.Module, prompts: Sequence[Tensor], options: dict[str, Any]) -> bool:
     """Whether a padded batch predicts what a prompt alone does: a model may know no mask, or count padding as text.
 
     Args:
         prompts: int64 [tokens] each. The shortest one, which needs most padding, is tried beside the longest.
+        options: as for :func:`write`.
     """
     shortest, longest = min(prompts, key=len), max(prompts, key=len)
     if len(shortest) == len(longest):
         return True
     device = execution_device(model)
-    options = {"max_new_tokens": 1, "do_sample": False, "return_dict_in_generate": True, "output_logits": True}
+    options = {**options, "max_new_tokens": 1, "return_dict_in_generate": True, "output_logits": True}
     log_p = []
     for batch in ([shortest], [shortest, longest]):
         ids, mask = (t.to(device) for t in _padded_left(batch))
-        out = model.generate(input_ids=ids, attention_mask=mask, pad_token_id=0, **options)
+        out = model.generate(input_ids=ids, attention_mask=mask, **options)
         log_p.append(out.logits[0][0].float().log_softmax(-1))
     divergence = float((log_p[0].exp() * (log_p[0] - log_p[1])).sum())
     half = next(model.parameters()).dtype in (torch.float16, torch.bfloat16)
@@ -90,7 +91,7 @@ def mean_losses(model: nn.Module, prompt: Tensor, answer: list[int]) -> tuple[fl
         return None, None
     ids = torch.cat([prompt, torch.tensor(answer)]).to(execution_device(model))
     logits = model(input_ids=ids[None], use_cache=False).logits[0, len(prompt) - 1 : -1]  # [answer, vocabulary]
-    losses = F.cross_entropy(logits.float(), ids[len(prompt) :], reduction="none").double().cpu()
+    losses = F.cross_entropy(logits.float(), ids[len(prompt) :], reduction="none").cpu().double()
     if not losses.isfinite().all():
         raise UserError("The dense model's predictions are not finite numbers, so no text can be judged by them.")
     new = newly_said(prompt.tolist(), answer)

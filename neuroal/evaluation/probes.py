@@ -15,14 +15,7 @@ from torch import Tensor, nn
 
 from neuroal.errors import UserError
 from neuroal.evaluation.answers import mean_losses, padding_is_harmless, write
-from neuroal.evaluation.collapse import (
-    distinct,
-    english,
-    non_words,
-    repetition,
-    without_cut_word,
-    words,
-)
+from neuroal.evaluation.collapse import distinct, english, non_words, repetition, without_cut_word, words
 from neuroal.evaluation.verdict import Figures, Mean, doubts, judge
 from neuroal.generation import Settings, encode, greedy_options, split_at
 from neuroal.runs.events import Evaluated
@@ -181,12 +174,12 @@ def _iter_answers(
     variant, done, total = progress
     writer, scorer = skeleton(model), skeleton(dense)  # some families keep state of a pass in their modules
     options = {**greedy_options(model, tokenizer, asked.settings), **NO_PENALTIES}
-    size = BATCH_PROMPTS if padding_is_harmless(writer, asked.ids) else 1
+    size = BATCH_PROMPTS if padding_is_harmless(writer, asked.ids, options) else 1
     answers: list[Answer] = []
     for first in range(0, len(asked.ids), size):
-        given = asked.ids[first : first + size]
-        written = write(writer, given, options)
-        for prompt, ids, (new, ended) in zip(asked.prompts[first:], given, written, strict=False):
+        batch = slice(first, first + size)
+        written = write(writer, asked.ids[batch], options)
+        for prompt, ids, (new, ended) in zip(asked.prompts[batch], asked.ids[batch], written, strict=True):
             text = "".join(split_at(tokenizer, ids.tolist() + new, len(ids))[1:])
             unknown = non_words(text if ended else without_cut_word(text), lexicon)
             losses = mean_losses(scorer, ids, new)

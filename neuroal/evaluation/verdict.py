@@ -1,12 +1,12 @@
 """Is a pruned model's text healthy, degraded or collapsed? One answer from a handful of figures, with its reasons.
 
-The thresholds were set on a model of 135 million parameters, pruned by Wanda at a uniform sparsity and read by a
-person; tests/benchmarks/bench_probes.py prints the table again. In short (greedy answers of 48 tokens):
+The thresholds were set on a model of 135 million parameters, pruned by Wanda at a uniform sparsity, by reading its
+answers; tests/benchmarks/bench_probes.py prints the table again. In short (greedy answers of 48 tokens):
 
     sparsity           0      0.3    0.4    0.5    0.6    0.7    0.8    0.9
     new 4-grams        0.69   0.71   0.60   0.38   0.21   0.17   0.17   0.06
     distinct-2         0.60   0.60   0.51   0.30   0.18   0.12   0.12   0.04
-    perplexity, new    3.0    3.5    5.5    5.4    13     56     130    850
+    perplexity, new    3.0    3.5    5.5    5.4    13     59     290    850
     read as            whole  whole  odd    loops, sense left    loops only, then noise
 
 Small models loop under greedy decoding even when they are whole: the dense one repeats 31 % of its 4-grams. So every
@@ -28,7 +28,7 @@ HEALTHY, DEGRADED, COLLAPSED = VERDICTS = ("healthy", "degraded", "collapsed")
 VARIETY_DEGRADED, VARIETY_COLLAPSED = 0.75, 0.35
 
 # Times the dense model's perplexity, on tokens newly said. Measured: 1.2 at 0.3; 1.8 at 0.4 and 0.5; 2.4 at 0.55; 4.3
-# at 0.6; 5.6 at 0.65; 19 at 0.7. It also finds what varies and makes no sense: SparseGPT at 0.6 and 0.7 has 9, where
+# at 0.6; 5.6 at 0.65; 20 at 0.7. It also finds what varies and makes no sense: SparseGPT at 0.6 and 0.7 has 9, where
 # nothing of its text can be understood, and 0.4 to 0.7 of the variety. The perplexity of all tokens is no sign: a loop
 # is easy to predict, so at 0.5 and at 0.9 it is about that of the dense model's text.
 PERPLEXITY_DEGRADED, PERPLEXITY_COLLAPSED = 1.5, 6.0
@@ -141,8 +141,8 @@ def _variety(figures: Figures, dense: Figures) -> Found:
         for level, limit in _crossed(ratio, VARIETY_DEGRADED, VARIETY_COLLAPSED):
             yield (
                 level,
-                f"{a:.0%} of the 4-grams occurred before in the answer, {b:.0%} in the dense model's answers: "
-                f"{ratio:.0%} of its new ones, less than {limit:.0%}.",
+                f"{a:.0%} of the 4-grams repeat an earlier one, {b:.0%} in the dense model's answers: "
+                f"{ratio:.0%} as many new ones, less than {limit:.0%}.",
             )
     a, b = figures.distinct_2.value, dense.distinct_2.value
     if a is not None and b:

@@ -21,7 +21,7 @@ def test_padding_changes_no_family_s_answer(family: str) -> None:
     prompts = [torch.randint(3, 64, (n,), generator=random) for n in (2, 9, 5)]
     options = greedy_options(model, SimpleNamespace(eos_token_id=None), Settings(max_tokens=6))
     alone = [write(model, [prompt], options)[0] for prompt in prompts]
-    assert padding_is_harmless(model, prompts)
+    assert padding_is_harmless(model, prompts, options)
     assert write(model, prompts, options) == alone
     assert any(ids for ids, _ in alone)
 
@@ -33,8 +33,6 @@ def test_the_first_token_that_ends_an_answer_ends_it(model: LlamaForCausalLM) ->
     assert len(whole) == 5 and not ended
     cut = whole[: whole.index(whole[3])]
     assert write(model, [prompt], {**options, "eos_token_id": [whole[3], 63]}) == [(cut, True)]
-        (whole[: whole.index(whole[3])], True)
-    ]
     assert write(model, [prompt], {**options, "eos_token_id": [whole[0]]}) == [([], True)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import statistics
 from typing import Any
@@ -119,6 +120,19 @@ def test_a_repetition_penalty_of_the_model_is_switched_off(tiny: LanguageModel, 
     model.generation_config.update(repetition_penalty=1.8, no_repeat_ngram_size=2, do_sample=True, top_k=5)
     answers = drain(iter_probes(tiny.model, model, tiny.tokenizer, reference=found, **SHORT)).answers
     assert [answer.text for answer in answers] == [answer.text for answer in found.dense_answers]
+
+
+def test_nothing_is_printed(tiny: LanguageModel, caplog: pytest.LogCaptureFixture, recwarn: Any) -> None:
+    """Not even for a model whose own settings sample, as most published chat models' do."""
+    model = skeleton(tiny.model)
+    model.generation_config.update(do_sample=True, temperature=0.6, top_p=0.9, top_k=20, min_p=0.1, max_length=200)
+    logger = logging.getLogger("transformers")
+    logger.addHandler(caplog.handler)
+    try:
+        drain(iter_probes(tiny.model, model, tiny.tokenizer, **SHORT))
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not caplog.records and not [w for w in recwarn if "generation" in str(w.message)]
 
 
 # --- how it is scored -------------------------------------------------------------------------------------------------

@@ -45,9 +45,9 @@ def test_the_dense_model_is_healthy_beside_itself() -> None:
     ("changes", "verdict", "says"),
     [
         ({"repetition": 0.47}, "healthy", None),
-        ({"repetition": 0.48}, "degraded", "48% of the 4-grams occurred before in the answer, 30% in the dense"),
+        ({"repetition": 0.48}, "degraded", "48% of the 4-grams repeat an earlier one, 30% in the dense"),
         ({"repetition": 0.75}, "degraded", "less than 75%"),
-        ({"repetition": 0.76}, "collapsed", "34% of its new ones, less than 35%"),
+        ({"repetition": 0.76}, "collapsed", "34% as many new ones, less than 35%"),
         ({"repetition": 0.0}, "healthy", None),
         ({"distinct_2": 0.46}, "healthy", None),
         ({"distinct_2": 0.44}, "degraded", "Distinct-2 is 0.44, 0.60 in the dense model's answers: 73% of it"),
