@@ -6,7 +6,7 @@ answers; tests/benchmarks/bench_probes.py prints the table again. In short (gree
     sparsity           0      0.3    0.4    0.5    0.6    0.7    0.8    0.9
     new 4-grams        0.69   0.71   0.60   0.38   0.21   0.17   0.17   0.06
     distinct-2         0.60   0.60   0.51   0.30   0.18   0.12   0.12   0.04
-    perplexity, new    3.0    3.5    5.5    5.4    13     59     290    850
+    perplexity, new    3.0    3.5    5.4    5.4    13     59     290    850
     read as            whole  whole  odd    loops, sense left    loops only, then noise
 
 Small models loop under greedy decoding even when they are whole: the dense one repeats 31 % of its 4-grams. So every
