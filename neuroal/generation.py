@@ -113,7 +113,7 @@ def generate_pair(
     Raises:
         UserError: the prompt is empty or too long.
     """
-    prompt_ids = _encode(dense, tokenizer, prompt, settings, chat=chat)
+    prompt_ids = encode(dense, tokenizer, prompt, settings, chat=chat)
     stop, news = threading.Event(), queue.SimpleQueue()
     streams = {name: _Stream() for name in SIDES}
     started = time.perf_counter()
@@ -200,8 +200,12 @@ def _take(news: queue.SimpleQueue[_News], streams: dict[str, _Stream], started: 
             stream.done, stream.error = True, item.error
 
 
-def _encode(model: nn.Module, tokenizer: Any, prompt: str, settings: Settings, *, chat: bool) -> Tensor:
-    """int64 [1, tokens]."""
+def encode(model: nn.Module, tokenizer: Any, prompt: str, settings: Settings, *, chat: bool) -> Tensor:
+    """A prompt's tokens, int64 [1, tokens].
+
+    Raises:
+        UserError: it is empty, or too long for the model's context.
+    """
     if not prompt.strip():
         raise UserError("The prompt is empty; write a sentence, or click one of the examples.")
     if len(prompt) > MAX_CHARACTERS:
@@ -249,7 +253,7 @@ def _answer(
                 logits_processor=_sampling(settings),
                 stopping_criteria=[StopWhen(stop)],
                 streamer=_ToQueue(name, news),
-                **_options(model, tokenizer, settings),
+                **greedy_options(model, tokenizer, settings),
             )
     except Exception as failure:
         log.warning("The %s model failed to answer", name, exc_info=failure)
@@ -258,7 +262,7 @@ def _answer(
         news.put(_News(name, [], time.perf_counter(), error))
 
 
-def _options(model: nn.Module, tokenizer: Any, settings: Settings) -> dict[str, Any]:
+def greedy_options(model: nn.Module, tokenizer: Any, settings: Settings) -> dict[str, Any]:
     """What overrides the model's own generation settings; its repetition penalty, if it has one, stays.
 
     Sampling is done by processors of ours, so for transformers everything is greedy; None silences its remarks about
