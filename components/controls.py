@@ -39,6 +39,9 @@ def control(name: str, visible: bool = True) -> Any:
         return gr.Textbox(lines=4, max_lines=12, max_length=TEXT_BYTES, placeholder="Paste your text here.", **shown)
     if "choices" in meta:
         return _choice(name, shown)
+    if "options" in meta:
+        pairs = [(label, key) for key, label in meta["options"].items()]
+        return gr.CheckboxGroup(pairs, value=list(field.default), **shown)
     if name == "sparsity":
         return gr.Slider(meta["minimum"], meta["maximum"], value=field.default, step=0.01, **shown)
     if "minimum" in meta:
@@ -52,6 +55,8 @@ def control(name: str, visible: bool = True) -> Any:
 
 def as_shown(name: str, value: Any) -> Any:
     """What a control shows for the value of its setting; the inverse of :func:`as_setting`."""
+    if "options" in FIELDS[name].metadata:
+        return list(value)
     if isinstance(value, (tuple, list)):
         return ", ".join(map(str, value))
     if name == "sparsity":  # an N:M pattern may stand for more or less than the slider reaches
@@ -71,6 +76,8 @@ def as_setting(name: str, value: Any) -> Any:
         return None  # Gradio turns an empty number box that was visited into 0
     if isinstance(field.default, bool):
         return bool(value)
+    if "options" in field.metadata:
+        return tuple(value or ())
     if value is None and isinstance(field.default, (str, tuple)):
         value = ""  # a text box that was never shown
     if name in NUMBERS:

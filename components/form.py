@@ -11,19 +11,18 @@ from typing import Any
 import gradio as gr
 
 from components.controls import FIELDS, TEXT_BYTES, as_setting, as_shown, control
+from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.runs.spec import PRESETS, RunSpec
 from neuroal.topups import TOP_UPS
 
 # Settings that a person sees first; the others wait in folds.
 MAIN = ("model", "pruner", "top_up", "step", "block_sparsity", "sparsity", "reconstruct")
 CALIBRATION = ("source", "text", "samples", "length", "prune_samples", "seed")
-MEASURE = ("eval_source", "eval_windows", "eval_length")
+MEASURE = ("evaluations", "eval_source", "eval_windows", "eval_length", "tasks", "task_limit")
 
-# Perplexity is what is measured.
-UNASKED = ("evaluations",)
-
-# Settings of one top-up or another: seen only when it is chosen.
+# Settings of one top-up or another: seen only when it is chosen; and those of evaluations.
 CLAIMED = frozenset(name for top_up in TOP_UPS.entries for name in top_up.settings)
+MEASURED = frozenset(name for evaluation in EVALUATIONS.entries for name in evaluation.settings)
 
 CUSTOM = "Custom"
 DEFAULT_PRESET = "Balanced"
@@ -31,7 +30,7 @@ DEFAULT_PRESET = "Balanced"
 
 def _advanced() -> tuple[str, ...]:
     """All settings that are left, so that a new one needs no line here: a method's own first, the model's last."""
-    rest = [name for name in FIELDS if name not in {*MAIN, *CALIBRATION, *MEASURE, *UNASKED}]
+    rest = [name for name in FIELDS if name not in {*MAIN, *CALIBRATION, *MEASURE}]
     return tuple(sorted(rest, key=lambda name: (name not in CLAIMED, name in ("revision", "dtype"))))
 
 
@@ -95,6 +94,8 @@ def wire_form(form: Form) -> None:
         sizing.input(None, None, form.preset, js=f"() => {json.dumps(CUSTOM)}", **_QUIET)
     dependent = [controls[name] for name in _DEPENDENT]
     controls["top_up"].change(own_settings, controls["top_up"], dependent, **_QUIET)
+    measured = [controls[name] for name in sorted(MEASURED)]
+    controls["evaluations"].change(measured_settings, controls["evaluations"], measured, **_QUIET)
     deciding = [controls["top_up"], controls["pattern"]]
     gr.on([c.change for c in deciding], sparsity_use, deciding, controls["sparsity"], **_QUIET)
     controls["source"].change(lambda source: gr.update(visible=source == "own"), controls["source"], form.own, **_QUIET)
@@ -111,6 +112,7 @@ def spec_from(*values: Any) -> RunSpec:
     """
     given = dict(zip(_ORDER, values, strict=True))
     unseen = CLAIMED - set(TOP_UPS.get(given["top_up"]).settings)
+    unseen |= MEASURED - _looked_at(given["evaluations"] or ())
     return RunSpec.from_dict({name: as_setting(name, value) for name, value in given.items() if name not in unseen})
 
 
@@ -129,6 +131,12 @@ def preset_of(spec: RunSpec) -> str:
 def own_settings(top_up: str) -> list[dict[str, Any]]:
     """Shows the settings of this top-up and hides those of the others."""
     return [gr.update(visible=_is_seen(name, top_up)) for name in _DEPENDENT]
+
+
+def measured_settings(evaluations: list[str]) -> list[dict[str, Any]]:
+    """Shows the settings of the chosen evaluations."""
+    seen = _looked_at(evaluations)
+    return [gr.update(visible=name in seen) for name in sorted(MEASURED)]
 
 
 def sparsity_use(top_up: str, pattern: str | None) -> dict[str, Any]:
@@ -169,4 +177,11 @@ def _controls(names: Iterable[str]) -> dict[str, Any]:
 def _is_seen(name: str, top_up: str) -> bool:
     """Whether a setting means anything to a top-up: its own ones do, and those that belong to none."""
     chosen = TOP_UPS.get(top_up)
+    if name in MEASURED:
+        return name in _looked_at(FIELDS["evaluations"].default)
     return bool(chosen.steps) if name == "step" else name not in CLAIMED or name in chosen.settings
+
+
+def _looked_at(evaluations: Iterable[str]) -> set[str]:
+    """Settings that one of these evaluations looks at."""
+    return {name for chosen in evaluations for name in EVALUATIONS.get(chosen).settings}

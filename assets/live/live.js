@@ -5,17 +5,21 @@
 (() => {
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
-  const { Card, make, setText } = NeuroAL;
+  const { Card, TableCard, TextCard, make, setText } = NeuroAL;
+
+  // The cards that have no plot, and the plots.
+  const EVERYTHING = [...NeuroAL.FIGURES, "text", ...NeuroAL.TABLES];
 
   const DRAW_EVERY_MS = 90;
   const SPEAK_EVERY_MS = 2000;
 
   // Which figures an event may change; kinds that are not listed change none.
   const CHANGES = {
-    RunStarted: NeuroAL.FIGURES, SearchStarted: ["heatmap", "sparsity", "scores"],
+    RunStarted: EVERYTHING, SearchStarted: ["heatmap", "sparsity", "scores"],
     CandidateStarted: ["heatmap", "sparsity"], BlockScored: ["heatmap"], CandidateFinished: ["heatmap", "scores"],
     LambdaChosen: ["heatmap", "scores", "sparsity"], BlockRated: ["ratings"], AllocationReady: ["sparsity", "damage"],
-    RowsAllocated: ["rows"], BlockPruned: ["sparsity"], Measured: ["damage"],
+    RowsAllocated: ["rows"], BlockPruned: ["sparsity"], Measured: ["damage", ...NeuroAL.TABLES],
+    TokensCompared: ["text"],
   };
 
   class LiveView {
@@ -57,6 +61,7 @@
       this.head.append(this.caption, this.sentence, this.bar, this.times, this.controls, this.problem, this.facts,
         this.notices, this.spoken);
       this.cards = NeuroAL.FIGURES.map((name) => new Card(name, () => this.touch([name])));
+      this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)));
       this.grid = make("div", "na-grid");
       this.grid.append(...this.cards.map((card) => card.node));
       this.element.replaceChildren(this.head, this.grid);
@@ -83,7 +88,7 @@
 
     /** Redraw on a change of theme and of width; a hidden tab of the page has no width until it is opened. */
     watchPage() {
-      const everything = () => this.touch(NeuroAL.FIGURES);
+      const everything = () => this.touch(EVERYTHING);
       new MutationObserver(everything).observe(document.body, { attributes: true, attributeFilter: ["class"] });
       new ResizeObserver(() => {
         const drawn = [...this.element.querySelectorAll(".js-plotly-plot")].filter((plot) => plot.offsetWidth);
@@ -120,7 +125,7 @@
       this.say("");
       this.controls.hidden = true;
       this.cards.forEach((card) => card.reset());
-      this.touch(NeuroAL.FIGURES);
+      this.touch(EVERYTHING);
     }
 
     connect() {
@@ -136,7 +141,7 @@
 
     startReplay(records) {
       this.replay = new NeuroAL.Replay(records, {
-        reset: () => { this.state = NeuroAL.emptyState(); this.touch(NeuroAL.FIGURES); },
+        reset: () => { this.state = NeuroAL.emptyState(); this.touch(EVERYTHING); },
         records: (some) => this.take(some),
         changed: () => { this.showControls(); if (this.replay?.atEnd) this.describe(); },
       });

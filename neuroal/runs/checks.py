@@ -82,11 +82,11 @@ def _is_share(x: Any) -> bool:
     return isinstance(x, (int, float)) and not isinstance(x, bool) and 0 <= x <= 1
 
 
-def checked_evaluations(evaluations: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+def checked_names(noun: str, names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
     """Known names, each once; none at all is allowed."""
-    if isinstance(evaluations, str) or not isinstance(evaluations, Sequence):
-        raise UserError(f"Evaluations must be a list of names; known: {', '.join(known)}.")
-    for name in evaluations:
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise UserError(f"{noun}s must be a list of names; known: {', '.join(known)}.")
+    for name in names:
         if name not in known:
-            raise UserError(f"Evaluation {reprlib.repr(name)} is not known.{did_you_mean(str(name), known)}")
-    return tuple(dict.fromkeys(evaluations))
+            raise UserError(f"{noun} {reprlib.repr(name)} is not known.{did_you_mean(str(name), known)}")
+    return tuple(dict.fromkeys(names))

@@ -17,9 +17,10 @@ from typing import Any
 
 from neuroal.errors import UserError, did_you_mean
 from neuroal.evaluation.kinds import EVALUATIONS
+from neuroal.evaluation.zeroshot.tasks import SEVEN, TASKS
 from neuroal.patterns import Pattern
 from neuroal.pruners import PRUNERS
-from neuroal.runs.checks import check_field, checked_evaluations, checked_globs, checked_lambdas, checked_ratios
+from neuroal.runs.checks import check_field, checked_globs, checked_lambdas, checked_names, checked_ratios
 from neuroal.topups import TOP_UPS
 
 # A host may offer another model first.
@@ -121,10 +122,16 @@ class RunSpec:
     )
     seed: int = _setting(0, "Seed", "Which stretches of the text are drawn.", minimum=0, maximum=2**31 - 1)
     dtype: str = _setting("auto", "Precision", "auto: float32 on a CPU, half on a GPU.", choices=DTYPES)
-    evaluations: tuple[str, ...] = _setting(("perplexity",), "Evaluations", "What is measured at the end.")
+    evaluations: tuple[str, ...] = _setting(
+        ("perplexity",), "Evaluations", "What is measured at the end.", options=EVALUATIONS.labels
+    )
     eval_source: str = _setting("prose", "Held-out text", "What the damage is measured on.", choices=SOURCES)
     eval_windows: int = _setting(16, "Held-out windows", "At most this many.", minimum=1, maximum=4096)
     eval_length: int = _setting(512, "Window length", "Tokens of each held-out window.", minimum=16, maximum=8192)
+    tasks: tuple[str, ...] = _setting(
+        SEVEN, "Tasks", "Zero-shot tasks to ask.", options={task.name: task.label for task in TASKS.values()}
+    )
+    task_limit: int = _setting(100, "Questions", "Of each task, at most.", minimum=1, maximum=100_000)
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -139,6 +146,8 @@ class RunSpec:
             raise UserError(
                 "The calibration text is empty; paste some text, upload a .txt file, or pick another source."
             )
+        if not self.tasks:
+            raise UserError("No zero-shot task is chosen; choose at least one, or leave the evaluation out.")
         if re.fullmatch(r"\s*[0-9a-f]{64}\s*", self.text):
             raise UserError("A config card holds only the digest of the calibration text; paste the text itself.")
         if self.eval_source == "own":
@@ -153,7 +162,8 @@ class RunSpec:
             "exclude": checked_globs(self.exclude),
             "block_sparsity": checked_ratios(self.block_sparsity),
             "lambdas": None if self.lambdas is None else checked_lambdas(self.lambdas),
-            "evaluations": checked_evaluations(self.evaluations, list(EVALUATIONS.labels)),
+            "evaluations": checked_names("Evaluation", self.evaluations, list(EVALUATIONS.labels)),
+            "tasks": checked_names("Task", self.tasks, list(TASKS)),
             "text": self.text if self.source == "own" else "",
         }
         for name, default in _DEFAULTS.items():
@@ -170,6 +180,7 @@ class RunSpec:
         """Settings that nothing looks at, given the others."""
         top_up = TOP_UPS.get(self.top_up)
         idle = {name for each in TOP_UPS.entries for name in each.settings} - set(top_up.settings)
+        idle |= {name for each in EVALUATIONS.entries if each.name not in self.evaluations for name in each.settings}
         if not top_up.steps:
             idle.add("step")
         elif self.step == "block":
@@ -237,6 +248,6 @@ _ADDED = {
     name: list(_DEFAULTS[name]) if isinstance(_DEFAULTS[name], tuple) else _DEFAULTS[name]
     for name in (
         "pattern", "exclude", "reconstruct", "continuations", "block_sparsity", "owl_m", "owl_lambda", "alpha_epsilon",
-        "dsnot_cycles", "dsnot_threshold", "renormalise", "exact_budget", "exact_statistics",
+        "dsnot_cycles", "dsnot_threshold", "renormalise", "exact_budget", "exact_statistics", "tasks", "task_limit",
     )
 }  # fmt: skip

@@ -15,9 +15,10 @@ from components.form import (
     CUSTOM,
     DEFAULT_PRESET,
     MAIN,
-    UNASKED,
+    MEASURED,
     Form,
     build_form,
+    measured_settings,
     own_settings,
     preset_of,
     read_upload,
@@ -65,6 +66,9 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "eval_source": ("ptb", {}),
     "eval_windows": (4, {}),
     "eval_length": (64, {}),
+    "evaluations": (("cost", "perplexity"), {}),
+    "tasks": (("piqa", "rte"), {"evaluations": ("zeroshot",)}),
+    "task_limit": (7, {"evaluations": ("zeroshot",)}),
 }
 
 
@@ -87,8 +91,8 @@ def _changed(order: list[str], spec: RunSpec = SPEC, **values: Any) -> list[Any]
     return [values.get(name, old) for name, old in zip(order, values_of(spec), strict=True)]
 
 
-def test_every_setting_has_a_control_but_those_with_one_value(order: list[str]) -> None:
-    assert set(order) == set(FIELDS) - set(UNASKED)
+def test_every_setting_has_a_control(order: list[str]) -> None:
+    assert set(order) == set(FIELDS)
     assert len(order) == len(set(order))
 
 
@@ -132,7 +136,19 @@ def test_only_the_settings_of_the_chosen_top_up_are_seen(order: list[str], top_u
 def test_a_new_form_shows_the_settings_of_the_default_top_up(form: Form) -> None:
     seen = {name for name in CLAIMED if form.controls[name].visible}
     assert seen == set(TOP_UPS.get(RunSpec().top_up).settings)
-    assert all(control.visible for name, control in form.controls.items() if name not in CLAIMED)
+    assert {name for name, control in form.controls.items() if not control.visible} == (CLAIMED - seen) | MEASURED
+
+
+def test_the_settings_of_an_evaluation_are_seen_when_it_is_chosen() -> None:
+    shown = dict(zip(sorted(MEASURED), measured_settings(["perplexity", "zeroshot"]), strict=True))
+    assert {name for name, update in shown.items() if update["visible"]} == {"tasks", "task_limit"}
+    assert not any(update["visible"] for update in measured_settings(["perplexity"]))
+
+
+def test_an_unseen_setting_of_an_evaluation_may_hold_anything(order: list[str]) -> None:
+    assert spec_from(*_changed(order, task_limit=None, tasks=[])) == SPEC
+    with pytest.raises(UserError, match="at least one"):
+        spec_from(*_changed(order, evaluations=["zeroshot"], tasks=[]))
 
 
 def test_what_is_not_seen_may_hold_anything(order: list[str]) -> None:

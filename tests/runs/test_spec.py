@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroal.errors import UserError
+from neuroal.evaluation.zeroshot import SEVEN
 from neuroal.runs.spec import DTYPES, GQA, MODES, PRESETS, SOURCES, STEPS, RunSpec
 from neuroal.topups import TOP_UPS
 
@@ -26,7 +27,7 @@ EXPLICIT: dict[str, Any] = {
     "renormalise": False, "exact_budget": False, "exact_statistics": False, "lambdas": (0.02, 0.1), "gqa": "fold",
     "source": "prose", "text": "",
     "samples": 8, "length": 256, "prune_samples": None, "seed": 0, "dtype": "auto", "evaluations": ("perplexity",),
-    "eval_source": "prose", "eval_windows": 16, "eval_length": 512,
+    "eval_source": "prose", "eval_windows": 16, "eval_length": 512, "tasks": SEVEN, "task_limit": 100,
 }  # fmt: skip
 
 OTHER: dict[str, Any] = {
@@ -36,6 +37,9 @@ OTHER: dict[str, Any] = {
     "pattern": "2:4", "exclude": ("*.down_proj",), "reconstruct": True, "renormalise": True, "exact_budget": True,
     "exact_statistics": True,
 }  # fmt: skip
+
+# Settings that one evaluation looks at.
+OF_AN_EVALUATION: dict[str, tuple[str, Any]] = {"tasks": ("zeroshot", ("rte",)), "task_limit": ("zeroshot", 7)}
 
 # Settings that one top-up looks at, and another value than the default.
 OF_A_TOP_UP: dict[str, tuple[str, Any]] = {
@@ -119,7 +123,10 @@ def test_the_key_changes_with_the_own_text() -> None:
 
 def test_every_setting_is_part_of_the_key() -> None:
     """``text`` is covered above and ``continuations`` below."""
-    assert set(OTHER) | set(OF_A_TOP_UP) | {"text", "continuations"} == set(NAMES)
+    assert set(OTHER) | set(OF_A_TOP_UP) | set(OF_AN_EVALUATION) | {"text", "continuations"} == set(NAMES)
+    for name, (evaluation, value) in OF_AN_EVALUATION.items():
+        assert RunSpec(evaluations=(evaluation,), **{name: value}).key() != RunSpec(evaluations=(evaluation,)).key()
+        assert RunSpec(**{name: value}) == RunSpec(), "nothing looks at it"
 
 
 def test_what_nothing_looks_at_is_no_part_of_the_question() -> None:

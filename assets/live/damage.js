@@ -1,0 +1,148 @@
+/** Cards without a plot: the tables of what was measured, and a text token by token. All text is set as plain text. */
+(() => {
+  "use strict";
+  const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
+  const { make, setText, tableOf } = NeuroAL;
+
+  // KL divergence, in nats, from which on a token has the full colour.
+  const FULL = 4;
+
+  /** What both kinds of cards share with the cards of the plots. */
+  class PlainCard {
+    constructor(name, title) {
+      this.name = name;
+      this.node = make("section", `na-card na-card-${name}`);
+      this.node.hidden = true;
+      this.node.append(make("h3", "na-card-title", title));
+      this.explain = this.node.appendChild(make("p", "na-card-explain"));
+    }
+
+    /** Everything is text already. */
+    describe() {}
+
+    reset() {}
+  }
+
+  class TableCard extends PlainCard {
+    constructor(name) {
+      super(name, NeuroAL.TABLE_TITLES[name]);
+      this.body = this.node.appendChild(make("div", "na-table"));
+      this.notes = this.node.appendChild(make("ul", "na-notes"));
+      this.texts = this.node.appendChild(make("details", "na-texts"));
+    }
+
+    draw(_, state) {
+      const table = tableOf(this.name, state);
+      this.node.hidden = table === null;
+      if (table === null) return;
+      setText(this.explain, table.explain);
+      this.body.replaceChildren(grid(table.head, table.rows));
+      this.notes.replaceChildren(...table.notes.map((note) => make("li", "", note)));
+      this.texts.hidden = !table.texts;
+      if (!table.texts) return;
+      const parts = table.texts.map(([prompt, dense, pruned]) => {
+        const part = make("div", "na-answer");
+        part.append(make("p", "na-prompt", prompt), line("dense", dense), line("pruned", pruned));
+        return part;
+      });
+      this.texts.replaceChildren(make("summary", "", "Read what they wrote"), ...parts);
+    }
+  }
+
+  function grid(head, rows) {
+    const table = make("table", "");
+    const first = table.createTHead().insertRow();
+    first.append(...head.map((text) => Object.assign(make("th", "", text), { scope: "col" })));
+    const body = table.createTBody();
+    for (const [label, ...cells] of rows) {
+      const row = body.insertRow();
+      row.append(Object.assign(make("th", "", label), { scope: "row" }), ...cells.map((text) => make("td", "", text)));
+    }
+    return table;
+  }
+
+  /** A line's end can be seen where a token is told about. */
+  const shown = (text) => text.replaceAll("\n", "⏎");
+
+  function line(who, text) {
+    const node = make("p", "");
+    node.append(make("b", "", `${who}: `), make("span", "", text.trim() || "(nothing)"));
+    return node;
+  }
+
+  /** A text whose tokens are coloured by how far the two models' predictions are apart; one of them is told in full. */
+  class TextCard extends PlainCard {
+    constructor() {
+      super("text", "Where they disagree");
+      this.text = this.node.appendChild(make("div", "na-tokens"));
+      Object.assign(this.text, { tabIndex: 0 });
+      this.text.setAttribute("role", "group");
+      this.text.setAttribute("aria-label", "Text, token by token; arrow keys move from token to token");
+      this.told = this.node.appendChild(make("div", "na-told"));
+      this.told.setAttribute("aria-live", "polite");
+      const at = (event) => event.target.closest("[data-token]")?.dataset.token;
+      this.text.onpointerover = (event) => this.tell(at(event));
+      this.text.onclick = (event) => this.tell(at(event));
+      this.text.onkeydown = (event) => {
+        const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+        if (!step) return;
+        event.preventDefault();
+        this.tell(Math.min(Math.max((this.chosen ?? 0) + step, 0), this.text.children.length - 1));
+      };
+    }
+
+    reset() {
+      this.chosen = null;
+      this.text.replaceChildren();
+    }
+
+    draw(_, state) {
+      this.seen = state.compared.chosen ?? null;
+      this.node.hidden = this.seen === null;
+      if (this.seen === null) return this.reset();
+      setText(this.explain, "The first held-out text. The stronger the colour, the further the pruned model's prediction of"
+        + ` a token is from the dense model's (KL divergence, full at ${FULL} nats). Point at a token, or tap it.`);
+      for (let i = this.text.children.length; i < this.seen.text.length; i += 1) this.text.append(this.token(i));
+      this.tell(this.chosen ?? this.worst());
+      return undefined;
+    }
+
+    token(i) {
+      const node = make("span", "na-token", this.seen.text[i]);
+      node.dataset.token = i;
+      node.style.setProperty("--na-kl", Math.min((this.seen.kl[i] ?? 0) / FULL, 1).toFixed(3));
+      return node;
+    }
+
+    worst() {
+      const kl = this.seen.kl.map((value) => value ?? -1);
+      return kl.indexOf(Math.max(...kl));
+    }
+
+    /** Both models' likeliest tokens at one place. */
+    tell(index) {
+      if (index === undefined || !this.seen) return;
+      const i = Number(index), { kl, dense, pruned } = this.seen;
+      this.text.children[this.chosen]?.classList.remove("na-token-chosen");
+      this.chosen = i;
+      this.text.children[i]?.classList.add("na-token-chosen");
+      if (kl[i] === null || kl[i] === undefined) {
+        this.told.replaceChildren(make("p", "", "Nothing comes before the first token, so it has no prediction."));
+        return;
+      }
+      const what = `“${shown(this.seen.text[i])}” came; KL divergence ${NeuroAL.fixed(kl[i], 2)} nats.`;
+      this.told.replaceChildren(make("p", "", what), this.likely("dense", dense[i], this.seen.dense_top[i]),
+        this.likely("pruned", pruned[i], this.seen.pruned_top[i]));
+    }
+
+    likely(who, own, top) {
+      const node = make("p", "na-likely");
+      const percent = (p) => `${NeuroAL.fixed(100 * p, p < 0.1 ? 1 : 0)} %`;
+      node.append(make("b", "", `${who}, ${percent(own)}:`),
+        ...top.map(([text, p]) => make("span", "na-chip", `${shown(text)} ${percent(p)}`)));
+      return node;
+    }
+  }
+
+  Object.assign(NeuroAL, { TableCard, TextCard });
+})();
