@@ -18,7 +18,7 @@ from neuroal.topups import TOP_UPS
 # Settings that a person sees first; the others wait in folds.
 MAIN = ("model", "pruner", "top_up", "step", "block_sparsity", "sparsity", "reconstruct")
 CALIBRATION = ("source", "text", "samples", "length", "prune_samples", "seed")
-MEASURE = ("evaluations", "eval_source", "eval_windows", "eval_length", "tasks", "task_limit")
+MEASURE = ("evaluations", "eval_source", "eval_windows", "eval_length", "tasks", "task_limit", "sensitivity_seeds")
 
 # Settings of one top-up or another: seen only when it is chosen; and those of evaluations.
 CLAIMED = frozenset(name for top_up in TOP_UPS.entries for name in top_up.settings)

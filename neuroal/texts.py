@@ -7,6 +7,7 @@ held-out part, so that nothing that prunes a model is later used to judge it.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 from neuroal.errors import UserError
 
 PROSE = Path(__file__).resolve().parent.parent / "assets" / "prose"
+
+# Repository and configuration of what is downloaded whole, as datasets keeps them.
+DOWNLOADED = {"wikitext2": ("Salesforce/wikitext", "wikitext-2-raw-v1"), "ptb": ("ptb-text-only/ptb_text_only", "*")}
 
 # Documents read from a streamed corpus before drawing: 200 times the usual number of samples.
 STREAMED_DOCUMENTS = 2000
@@ -50,6 +54,20 @@ def held_out_text(source: str) -> str:
     return readers[source]()
 
 
+def at_hand(source: str) -> bool:
+    """Whether calibration text of a source is on this machine, so that nothing need be downloaded for it.
+
+    One's own text is not looked for: it belongs to its run. C4 is streamed and never is.
+    """
+    if source not in DOWNLOADED:
+        return source == "prose"
+    from huggingface_hub import constants
+
+    cache = Path(os.getenv("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets")
+    repository, config = DOWNLOADED[source]
+    return any((cache / repository.replace("/", "___")).glob(f"{config}/*/*/dataset_info.json"))
+
+
 def _prose(part: str) -> list[str]:
     """The bundled documents of one part, in the order of their names."""
     documents = [path.read_text(encoding="utf-8").strip() for path in sorted((PROSE / part).glob("*.txt"))]
@@ -59,12 +77,12 @@ def _prose(part: str) -> list[str]:
 
 
 def _wikitext(split: str) -> list[str]:
-    return _dataset("Salesforce/wikitext", "wikitext-2-raw-v1", split=split)["text"]
+    return _dataset(*DOWNLOADED["wikitext2"], split=split)["text"]
 
 
 def _ptb(split: str) -> list[str]:
     # The converted branch: the original repository is a loading script, which datasets 4 and later refuse.
-    return _dataset("ptb-text-only/ptb_text_only", revision="refs/convert/parquet", split=split)["sentence"]
+    return _dataset(DOWNLOADED["ptb"][0], revision="refs/convert/parquet", split=split)["sentence"]
 
 
 def _c4(split: str, file: str) -> Iterator[str]:

@@ -8,7 +8,7 @@
 
   const TITLES = {
     divergence: "How far from the dense model", zeroshot: "Zero-shot tasks", probes: "Does it still write",
-    cost: "What it weighs, and how fast it is",
+    cost: "What it weighs, and how fast it is", sensitivity: "What calibration alone does",
   };
 
   const measured = (state, metric, variant) => state.measured[metric]?.[variant] ?? null;
@@ -22,7 +22,7 @@
   };
   const number = (value) => (value >= 1000 ? Math.round(value).toLocaleString("en") : NeuroAL.fixed(value, value < 10 ? 2 : 1));
 
-  const WRITE = { divergence, zeroshot, probes, cost };
+  const WRITE = { divergence, zeroshot, probes, cost, sensitivity };
 
   /** The table of that name, or null while there is nothing to say. */
   const tableOf = (name, state) => WRITE[name](state);
@@ -121,6 +121,34 @@
         [`writing ${write} tokens, tokens/s`, speed("dense", "writing"), speed("pruned", "writing")],
       ],
       notes: [sentence],
+    };
+  }
+
+  function sensitivity(state) {
+    const prefix = "sensitivity/";
+    const seen = Object.keys(state.measured).filter((name) => name.startsWith(prefix) && measured(state, name, "chosen"));
+    if (!seen.length) return null;
+    const found = seen.map((name) => [name.slice(prefix.length), measured(state, name, "chosen")]);
+    const has = (name) => found.some(([, m]) => m.details[name] !== null);
+    const lambdas = ["block_lambda", "row_lambda"].filter(has), compared = has("uniform");
+    const given = (value, show) => (value === null ? "–" : show(value));
+    const signed = (value) => `${value < 0 ? "−" : "+"}${number(Math.abs(value))}`;
+    const total = measured(state, "sensitivity", "chosen")?.details;
+    const sum = (label, name) => [label, ...lambdas.map(() => ""), number(total.method[name]),
+      ...(compared ? [number(total.uniform[name]), (name === "mean" ? signed : number)(total.difference[name])] : [])];
+    return {
+      explain: "The same run on other calibrations; each row differs from this run in what it names. More or fewer samples"
+        + " are partly the same text. Perplexities are of the same held-out text"
+        + `${compared ? "; below 0, the difference is in favour of the method" : ""}.`,
+      head: ["calibration", ...lambdas.map((name) => name.replace("_", " ")), NeuroAL.variantName(state, "chosen"),
+        ...(compared ? [NeuroAL.variantName(state, "uniform"), "difference"] : [])],
+      rows: [
+        ...found.map(([what, { value, details }]) => [what,
+          ...lambdas.map((name) => given(details[name], NeuroAL.lambdaText)), number(value),
+          ...(compared ? [given(details.uniform, number), given(details.difference, signed)] : [])]),
+        ...(total ? [sum("mean", "mean"), sum("standard deviation", "deviation")] : []),
+      ],
+      notes: total ? [total.sentence] : [],
     };
   }
 

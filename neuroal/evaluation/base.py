@@ -20,6 +20,7 @@ from neuroal.runs.events import Evaluated, Event, Measured
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from neuroal.allocation import Allocation
     from neuroal.models.loading import LanguageModel
     from neuroal.runs.plan import Shape
     from neuroal.runs.pool import ModelPool
@@ -37,12 +38,14 @@ VARIANTS = ("dense", "chosen", "uniform")
 
 @dataclass(frozen=True)
 class Ground:
-    """What an evaluation stands on: the question, the dense model, and the held-out windows, int64 [n, length]."""
+    """What an evaluation stands on: the question, the dense model, the held-out windows, int64 [n, length], and how the
+    sparsity of the pruned model was spread."""
 
     spec: RunSpec
     lm: LanguageModel
     windows: Tensor
     pool: ModelPool
+    allocation: Allocation
 
 
 class Evaluation(ABC):
@@ -53,6 +56,7 @@ class Evaluation(ABC):
         sentence: what happens meanwhile, with a place for the model that is measured.
         variants: the models that it looks at; the control is made only where someone wants it.
         settings: the settings of RunSpec that only this looks at.
+        prunes_on: where it prunes the model again itself, one twin at a time: on at most how many times the samples.
     """
 
     name: ClassVar[str]
@@ -62,6 +66,7 @@ class Evaluation(ABC):
     sentence: ClassVar[str]
     variants: ClassVar[tuple[str, ...]] = VARIANTS
     settings: ClassVar[tuple[str, ...]] = ()
+    prunes_on: ClassVar[int] = 0
 
     @abstractmethod
     def work(self, spec: RunSpec, shape: Shape, variant: str) -> tuple[float, float]:

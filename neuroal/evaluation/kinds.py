@@ -199,3 +199,52 @@ class CostCard(Evaluation):
 def _spread(throughput: Throughput) -> dict[str, list[float]]:
     """Tokens per second of reading and writing: smallest, median, largest."""
     return {what: [rate.smallest, rate.median, rate.largest] for what, rate in vars(throughput).items()}
+
+
+@EVALUATIONS.register
+class Sensitivity(Evaluation):
+    """The same run on other calibrations: how far its figures move, beside the difference that the method makes."""
+
+    name = "sensitivity"
+    label = "Calibration sensitivity"
+    summary = "search and pruning again with other seeds, samples and texts: which differences mean something"
+    rank = 60
+    sentence = "Repeating the {} and its control on other calibrations, in percent."
+    variants = ("chosen",)
+    settings = ("sensitivity_seeds",)
+    prunes_on = 2
+
+    def refuse(self, spec: RunSpec) -> None:
+        """Where no calibration is looked at."""
+        from neuroal.method import Method
+        from neuroal.options import Options
+
+        method = Method(spec.pruner, spec.top_up, Options.of(spec))
+        if not (method.needs_data or method.top_up.needs_data):
+            raise UserError(
+                f"The pruner {spec.pruner} with the top-up {spec.top_up} looks at no calibration text, so it is not "
+                "sensitive to it; leave calibration sensitivity out, or choose another pruner or top-up."
+            )
+
+    def work(self, spec: RunSpec, shape: Shape, variant: str) -> tuple[float, float]:
+        """That of all the runs inside."""
+        from neuroal.evaluation.sensitivity import work
+
+        return work(spec, shape)
+
+    def measure(self, ground: Ground, variant: str, model: nn.Module) -> Generator[Event, None, None]:
+        """A figure for each calibration; then their standard deviation, with the summary."""
+        from neuroal.evaluation.sensitivity import iter_sensitivity
+
+        started, own = time.perf_counter(), (model, ground.allocation)
+        found = yield from iter_sensitivity(ground.lm, ground.spec, ground.windows, variant=variant, own=own)
+        for notice in found.notices:
+            yield Notice(notice)
+        if found.spread is None:
+            yield Notice("Calibration sensitivity could measure no two calibrations, so it says nothing.")
+            return
+        last, length = found.variations[-1], ground.windows.shape[1]
+        details = dataclasses.asdict(found.spread)
+        yield self.measured(
+            ground, variant, started, found.spread.method.deviation, 0.0, last.predictions, length, **details
+        )

@@ -89,11 +89,13 @@ def estimate(spec: RunSpec) -> Estimate:
 
 
 def _memory(spec: RunSpec, model: ModelFacts) -> int:
-    """Peak bytes: the dense model, its twins (the control is made while the pruned one is kept), and hidden states."""
+    """Peak bytes: the dense model, its twins (the control, or what an evaluation prunes itself, is made while the
+    pruned one is kept), and hidden states."""
     kind = machine_memory().kind
     width = AUTO_BYTES[kind] if spec.dtype == "auto" else (4 if spec.dtype == "float32" else 2)
-    twins = 2 if "uniform" in variants(spec) else 1
-    hidden = 3 * kept_tokens(spec) * model.hidden * width
+    again = max((EVALUATIONS.get(name).prunes_on for name in spec.evaluations), default=0)
+    twins = 2 if again or "uniform" in variants(spec) else 1
+    hidden = 3 * min(kept_tokens(spec) * max(1, again), MOST_TOKENS) * model.hidden * width
     return needed_bytes(model.parameters, width, twins * model.prunable / model.parameters) + hidden
 
 

@@ -98,6 +98,7 @@ class _Work:
 
     lm: LanguageModel
     tokens: Tensor
+    allocation: Allocation
     windows: Tensor | None = None
     written: Tensor | None = None
 
@@ -151,7 +152,8 @@ class _Work:
             )
         elif TOP_UPS.get(spec.top_up).rates:
             yield StageStarted("rate", "Rating every block of the dense model.")
-        return (yield from self._allocation(spec.top_up))
+        self.allocation = yield from self._allocation(spec.top_up)
+        return self.allocation
 
     def _allocation(self, top_up: str, **changes: Any) -> Generator[Event, None, Allocation]:
         """An allocation with all the options of the spec but for ``changes``."""
@@ -195,7 +197,7 @@ class _Work:
     def _measure(self, variant: str, model: nn.Module) -> Generator[Event, None, None]:
         if self.windows is None:
             return
-        ground = Ground(self.spec, self.lm, self.windows, self.pool)
+        ground = Ground(self.spec, self.lm, self.windows, self.pool, self.allocation)
         for evaluation in self._open(variant):
             sentence = evaluation.sentence.format(VARIANT_WORDS[variant])
             yield StageStarted(evaluation.stage(variant), sentence)

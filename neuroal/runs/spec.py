@@ -132,6 +132,9 @@ class RunSpec:
         SEVEN, "Tasks", "Zero-shot tasks to ask.", options={task.name: task.label for task in TASKS.values()}
     )
     task_limit: int = _setting(100, "Questions", "Of each task, at most.", minimum=1, maximum=100_000)
+    sensitivity_seeds: int = _setting(
+        2, "Further seeds", "That the calibration is repeated with, to see what it does.", minimum=1, maximum=20
+    )
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -249,5 +252,6 @@ _ADDED = {
     for name in (
         "pattern", "exclude", "reconstruct", "continuations", "block_sparsity", "owl_m", "owl_lambda", "alpha_epsilon",
         "dsnot_cycles", "dsnot_threshold", "renormalise", "exact_budget", "exact_statistics", "tasks", "task_limit",
+        "sensitivity_seeds",
     )
 }  # fmt: skip

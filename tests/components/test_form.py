@@ -69,6 +69,7 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "evaluations": (("cost", "perplexity"), {}),
     "tasks": (("piqa", "rte"), {"evaluations": ("zeroshot",)}),
     "task_limit": (7, {"evaluations": ("zeroshot",)}),
+    "sensitivity_seeds": (5, {"evaluations": ("sensitivity",)}),
 }
 
 

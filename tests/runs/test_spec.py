@@ -28,6 +28,7 @@ EXPLICIT: dict[str, Any] = {
     "source": "prose", "text": "",
     "samples": 8, "length": 256, "prune_samples": None, "seed": 0, "dtype": "auto", "evaluations": ("perplexity",),
     "eval_source": "prose", "eval_windows": 16, "eval_length": 512, "tasks": SEVEN, "task_limit": 100,
+    "sensitivity_seeds": 2,
 }  # fmt: skip
 
 OTHER: dict[str, Any] = {
@@ -39,7 +40,11 @@ OTHER: dict[str, Any] = {
 }  # fmt: skip
 
 # Settings that one evaluation looks at.
-OF_AN_EVALUATION: dict[str, tuple[str, Any]] = {"tasks": ("zeroshot", ("rte",)), "task_limit": ("zeroshot", 7)}
+OF_AN_EVALUATION: dict[str, tuple[str, Any]] = {
+    "tasks": ("zeroshot", ("rte",)),
+    "task_limit": ("zeroshot", 7),
+    "sensitivity_seeds": ("sensitivity", 5),
+}
 
 # Settings that one top-up looks at, and another value than the default.
 OF_A_TOP_UP: dict[str, tuple[str, Any]] = {
