@@ -20,7 +20,7 @@
     if (value === null || value === undefined) return "–";
     return `${show(value)}${stderr ? ` ± ${show(stderr)}` : ""}${show === percent ? " %" : ""}`;
   };
-  const number = (value) => (value >= 1000 ? Math.round(value).toLocaleString("en") : NeuroAL.fixed(value, value < 10 ? 2 : 1));
+  const number = (value) => (value >= 1000 || Number.isInteger(value) ? Math.round(value).toLocaleString("en") : NeuroAL.fixed(value, value < 10 ? 2 : 1));
 
   const WRITE = { divergence, zeroshot, probes, cost };
 

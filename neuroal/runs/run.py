@@ -80,9 +80,7 @@ def run(
     """
     work = _Work(spec, pool or ModelPool(), known or Known())
     started = time.perf_counter()
-    yield RunStarted(
-        spec.card(), spec.key(), _versions(), _hardware(), datetime.datetime.now(datetime.timezone.utc).isoformat()
-    )
+    yield _opening(spec)
     yield from work.prepare()
     allocation = yield from work.allocate()
     twin = yield from work.prune(allocation, "chosen")
@@ -91,6 +89,29 @@ def run(
     keep(outcome)
     yield RunFinished(time.perf_counter() - started, _peak_memory())
     return outcome
+
+
+def measure(
+    spec: RunSpec, twin: nn.Module, *, pool: ModelPool, known: Known, spent: float = 0.0
+) -> Generator[Event, None, None]:
+    """More evaluations of a finished run.
+
+    Args:
+        spec: the run's, with all that is asked by now.
+        twin: its pruned model.
+        known: what is measured already is not measured again.
+        spent: seconds that the run had taken.
+    """
+    work, started = _Work(spec, pool, known), time.perf_counter()
+    yield _opening(spec)
+    yield from work.prepare()
+    yield from work.measure(twin, work.target())
+    yield RunFinished(spent + time.perf_counter() - started, _peak_memory())
+
+
+def _opening(spec: RunSpec) -> RunStarted:
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    return RunStarted(spec.card(), spec.key(), _versions(), _hardware(), now)
 
 
 class _Work:
@@ -180,6 +201,11 @@ class _Work:
             self.written = yield from iter_written(self.lm.model, tokens, spec.continuations, variant)
         yield from iter_prune(twin, tokens, allocation, variant=variant, written=self.written)
         return twin
+
+    def target(self) -> float:
+        """The sparsity that the chosen allocation is to reach, without a search for it."""
+        own_ratios = "block_sparsity" in TOP_UPS.get(self.spec.top_up).settings
+        return drain(self._allocation(self.spec.top_up)).target if own_ratios else self.spec.sparsity
 
     def measure(self, twin: nn.Module, target: float) -> Generator[Event, None, None]:
         """Everything that is asked of the dense model, the pruned one, and a uniform control that is made for it."""

@@ -80,6 +80,7 @@ class _RememberingTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self.encode = functools.cache(lambda text: tokenizer(text, verbose=False))
+        self.decode = tokenizer.decode
 
     def __call__(self, text: str, **_: Any) -> Any:
         return self.encode(text)
