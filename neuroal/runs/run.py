@@ -20,6 +20,7 @@ from neuroal.api import drain, iter_allocate
 from neuroal.background import in_background, mapped
 from neuroal.calibration import calibration_tokens, digest, held_out_windows
 from neuroal.evaluation.base import Evaluation, Ground
+from neuroal.evaluation.start import begun, start_token
 from neuroal.models.loading import LanguageModel
 from neuroal.options import Options
 from neuroal.pruning import iter_prune, iter_written
@@ -161,6 +162,10 @@ class _Work:
         )
         if spec.evaluations:
             self.windows = held_out_windows(self.lm.tokenizer, spec.eval_source, spec.eval_windows, spec.eval_length)
+            if (token := start_token(self.lm.model, self.lm.tokenizer, self.windows)) is not None:
+                self.windows = begun(self.windows, token)
+                name = self.lm.tokenizer.convert_ids_to_tokens(token)
+                yield Notice(f"This model needs {name} in front of a text, so each held-out window begins with it.")
         yield CalibrationReady(spec.source, drawn, spec.length, digest(self.tokens), time.perf_counter() - started)
 
     def allocate(self) -> Generator[Event, None, Allocation]:
