@@ -124,5 +124,12 @@
     };
   }
 
-  Object.assign(NeuroAL, { TABLES: Object.keys(TITLES), TABLE_TITLES: TITLES, tableOf });
+  /** What all figures of a run depend on; the twin, for each figure, of neuroal/evaluation/card.py. */
+  function configOf(state) {
+    const { spec, key, versions, hardware, started_at, model, calibration, pruned } = state;
+    const achieved = Object.fromEntries(Object.entries(pruned).map(([variant, found]) => [variant, found.overall]));
+    return { spec, key, versions, hardware, started_at, model, calibration, achieved };
+  }
+
+  Object.assign(NeuroAL, { configOf, TABLES: Object.keys(TITLES), TABLE_TITLES: TITLES, tableOf });
 })();

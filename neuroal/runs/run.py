@@ -255,7 +255,7 @@ def narrated(
 
 
 def _versions() -> dict[str, str]:
-    names = ("torch", "transformers", "numpy", "gradio")
+    names = ("torch", "transformers", "numpy", "gradio", "lm-eval")
     found = {"python": platform.python_version()}
     for name in names:
         try:

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from components.live import ASSETS, SCRIPTS
+from neuroal.evaluation.card import cards
 from neuroal.evaluation.kinds import EVALUATIONS
 from tests.components.logs import TABLE, everything_measured
 
@@ -123,6 +124,17 @@ def test_tokens_are_coloured_by_their_divergence_and_told_by_pointer_and_key(pag
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowRight")
     assert "“ two”" in told.inner_text()
+
+
+def test_the_config_card_is_what_the_figures_depend_on(page: Page) -> None:
+    records = json.loads(json.dumps(TABLE["whole"]))
+    found = json.loads(page.evaluate("r => JSON.stringify(NeuroAL.configOf(NeuroAL.foldAll(r)))", records))
+    card = cards(records)[-1]
+    for name in ("spec", "key", "versions", "hardware"):
+        assert found[name] == card[name]
+    assert found["calibration"]["digest"] == card["calibration"]
+    assert found["achieved"][card["variant"]] == card["achieved"]
+    assert found["started_at"] == card["date"]
 
 
 def test_a_replay_that_begins_again_shows_no_old_token(page: Page) -> None:
