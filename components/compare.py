@@ -39,6 +39,9 @@ EXAMPLES = (
 )
 GREEDY, SAMPLED = "Greedy", "Sampled"
 
+# Tokens after the parting from which on their agreement is told.
+ENOUGH = 10
+
 NO_RUN = "Run a pruning first, or open the link of a finished run."
 NO_TEMPLATE = "This model has no chat template, so the prompt is continued as plain text."
 PREPARING = "Preparing the two models…"
@@ -241,7 +244,18 @@ def verdict(pair: Pair) -> str:
     dense, pruned = (_said(side, pair.diverged) for side in sides)
     if all(side.at.strip() for side in sides):
         pruned = pruned.removeprefix("says ")
-    return f"They part at token {pair.diverged + 1}: the dense model {dense}, the pruned one {pruned}."
+    parting = f"They part at token {pair.diverged + 1}: the dense model {dense}, the pruned one {pruned}."
+    return parting + _agreement(pair) if all(side.done for side in sides) else parting
+
+
+def _agreement(pair: Pair) -> str:
+    """How much the answers have in common after they parted; empty where too little is left to tell."""
+    from neuroal.evaluation.divergence import agreement
+
+    if min(len(pair.dense.ids), len(pair.pruned.ids)) - (pair.diverged or 0) < ENOUGH:
+        return ""
+    share = agreement(pair.dense.ids, pair.pruned.ids)
+    return f" From there on {share:.0%} of their tokens agree, place by place."
 
 
 def _said(side: Side, index: int) -> str:

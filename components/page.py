@@ -48,6 +48,7 @@ class Actions:
     run: gr.Button
     cancel: gr.Button
     resume: gr.Button
+    measure: gr.Button
     estimate: gr.Markdown
     answer: gr.Markdown
 
@@ -96,8 +97,9 @@ def _build_actions() -> Actions:
     with gr.Row():
         cancel = gr.Button("Cancel", size="sm", elem_id="cancel")
         resume = gr.Button("Resume", size="sm", elem_id="resume")
+        measure = gr.Button("Measure", size="sm", elem_id="measure")
     answer = gr.Markdown(WAITING, elem_id="answer", container=False)
-    return Actions(run, cancel, resume, estimate, answer)
+    return Actions(run, cancel, resume, measure, estimate, answer)
 
 
 def _first_example(records: Records) -> dict[str, Any]:
@@ -172,8 +174,19 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
             return gr.skip(), "⚠️ No run of yours is open; press Run to start one."
         return _look_at(run), "Going on from what was finished."
 
+    def measure(run: str, request: gr.Request, *values: Any) -> tuple[Any, str]:
+        try:
+            workshop.measure(run, spec_from(*values), owner=request.session_hash or "")
+        except UserError as error:
+            return gr.skip(), f"⚠️ {error}"
+        except KeyError:
+            return gr.skip(), "⚠️ No run of yours is open; press Run to start one."
+        return _look_at(run), "Measuring what is ticked under Measuring."
+
     actions.run.click(start, form.inputs, [run_id, live, actions.answer], concurrency_limit=8, **_QUIET)
     actions.cancel.click(cancel, run_id, actions.answer, concurrency_limit=8, **_QUIET)
+    measured = [run_id, *form.inputs]
+    actions.measure.click(measure, measured, [live, actions.answer], concurrency_limit=8, **_QUIET)
     actions.resume.click(resume, run_id, [live, actions.answer], concurrency_limit=8, **_QUIET)
     run_id.change(None, run_id, None, js=REMEMBER_RUN)
 

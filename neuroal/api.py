@@ -90,13 +90,19 @@ def _allocate(model, tokens, method, step, sparsity, mode, known):
         yield Notice(notice)
     every = mode == "exact" or options.lambdas is not None
     together = is_offloaded(stack.model)
-    quick = not every and stack.device.type == "cpu" and model.dtype == torch.float32 and fast_bfloat16()
-    if quick and top_up.steps:
+    quick = bool(top_up.steps) and not every and _is_quicker(captured)
+    if quick:
         yield Notice(QUICK)
     problem = Problem(stack, captured, top_up.name, method, target, step, options, kept, every, quick, together, known)
     with working_heap():
         allocation = yield from top_up.allocate(problem)
     return dataclasses.replace(allocation, mode=mode, options=dataclasses.asdict(options))
+
+
+def _is_quicker(captured: Captured) -> bool:
+    """Whether passes are faster in bfloat16 than as they are."""
+    hidden = captured.hidden[0]
+    return hidden.device.type == "cpu" and hidden.dtype == torch.float32 and fast_bfloat16()
 
 
 def _premises(

@@ -22,13 +22,13 @@ import numpy as np
 RECORDED = Path(__file__).resolve().parents[1] / "assets" / "landscapes" / "curves.json"
 
 # Scoring ends when the expected improvement is smaller than GAIN, and after MOST candidates; at least LEAST are scored.
-GAIN, LEAST, MOST = 0.002, 2, 6
+GAIN, LEAST, MOST = 0.002, 2, 8
 
 # How many are scored in the end, on average: for plans and estimates.
-USUAL = 4
+USUAL = 4.5
 
 # Variance of a score around its smooth curve, and of the level of a whole curve, which says nothing.
-ROUGHNESS, LEVEL = 1e-5, 1.0
+ROUGHNESS, LEVEL = 2e-4, 1.0
 
 # The row step at lambda 0 is the pass that its alignment came from, but for how counts are rounded: its score lies
 # higher by this on average, with this standard deviation (recorded with the curves).

@@ -37,7 +37,8 @@ def _seeded() -> None:
 @pytest.fixture(autouse=True)
 def _no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures do not depend on the processor; a test that is about bfloat16 asks for it."""
-    monkeypatch.setattr("neuroal.api.fast_bfloat16", lambda: False)
+    for name in ("neuroal.api", "neuroal.runs.plan"):
+        monkeypatch.setattr(f"{name}.fast_bfloat16", lambda: False)
 
 
 @pytest.fixture(autouse=True)

@@ -144,5 +144,25 @@
     }
   }
 
-  Object.assign(NeuroAL, { TableCard, TextCard });
+  /** All that the figures depend on, as JSON: to be copied, and to be told apart from another run's. */
+  class ConfigCard extends PlainCard {
+    constructor() {
+      super("config", "Config card");
+      setText(this.explain, "What every figure here depends on: question, model, versions, machine, calibration.");
+      const fold = this.node.appendChild(make("details", "na-texts"));
+      this.json = make("pre", "na-json");
+      const copy = make("button", "na-button", "Copy");
+      copy.type = "button";
+      copy.onclick = () => navigator.clipboard.writeText(this.json.textContent)
+        .then(() => setText(copy, "Copied"), () => setText(copy, "Copying is not allowed here"));
+      fold.append(make("summary", "", "Show it"), copy, this.json);
+    }
+
+    draw(_, state) {
+      this.node.hidden = !Object.keys(state.measured).length;
+      if (!this.node.hidden) setText(this.json, JSON.stringify(NeuroAL.configOf(state), null, 1));
+    }
+  }
+
+  Object.assign(NeuroAL, { ConfigCard, TableCard, TextCard });
 })();

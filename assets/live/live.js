@@ -8,7 +8,7 @@
   const { Card, TableCard, TextCard, make, setText } = NeuroAL;
 
   // The cards that have no plot, and the plots.
-  const EVERYTHING = [...NeuroAL.FIGURES, "text", ...NeuroAL.TABLES];
+  const EVERYTHING = [...NeuroAL.FIGURES, "text", ...NeuroAL.TABLES, "config"];
 
   const DRAW_EVERY_MS = 90;
   const SPEAK_EVERY_MS = 2000;
@@ -17,8 +17,8 @@
   const CHANGES = {
     RunStarted: EVERYTHING, SearchStarted: ["heatmap", "sparsity", "scores"],
     CandidateStarted: ["heatmap", "sparsity"], BlockScored: ["heatmap"], CandidateFinished: ["heatmap", "scores"],
-    LambdaChosen: ["heatmap", "scores", "sparsity"], BlockRated: ["ratings"], AllocationReady: ["sparsity", "damage"],
-    RowsAllocated: ["rows"], BlockPruned: ["sparsity"], Measured: ["damage", ...NeuroAL.TABLES],
+    LambdaChosen: ["heatmap", "scores", "sparsity"], PruningFinished: ["config"], BlockRated: ["ratings"], AllocationReady: ["sparsity", "damage"],
+    RowsAllocated: ["rows"], BlockPruned: ["sparsity"], Measured: ["damage", ...NeuroAL.TABLES, "config"],
     TokensCompared: ["text"],
   };
 
@@ -61,7 +61,7 @@
       this.head.append(this.caption, this.sentence, this.bar, this.times, this.controls, this.problem, this.facts,
         this.notices, this.spoken);
       this.cards = NeuroAL.FIGURES.map((name) => new Card(name, () => this.touch([name])));
-      this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)));
+      this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)), new NeuroAL.ConfigCard());
       this.grid = make("div", "na-grid");
       this.grid.append(...this.cards.map((card) => card.node));
       this.element.replaceChildren(this.head, this.grid);

@@ -20,7 +20,7 @@
     if (value === null || value === undefined) return "–";
     return `${show(value)}${stderr ? ` ± ${show(stderr)}` : ""}${show === percent ? " %" : ""}`;
   };
-  const number = (value) => (value >= 1000 ? Math.round(value).toLocaleString("en") : NeuroAL.fixed(value, value < 10 ? 2 : 1));
+  const number = (value) => (value >= 1000 || Number.isInteger(value) ? Math.round(value).toLocaleString("en") : NeuroAL.fixed(value, value < 10 ? 2 : 1));
 
   const WRITE = { divergence, zeroshot, probes, cost, sensitivity };
 
@@ -152,5 +152,12 @@
     };
   }
 
-  Object.assign(NeuroAL, { TABLES: Object.keys(TITLES), TABLE_TITLES: TITLES, tableOf });
+  /** What all figures of a run depend on; the twin, for each figure, of neuroal/evaluation/card.py. */
+  function configOf(state) {
+    const { spec, key, versions, hardware, started_at, model, calibration, pruned } = state;
+    const achieved = Object.fromEntries(Object.entries(pruned).map(([variant, found]) => [variant, found.overall]));
+    return { spec, key, versions, hardware, started_at, model, calibration, achieved };
+  }
+
+  Object.assign(NeuroAL, { configOf, TABLES: Object.keys(TITLES), TABLE_TITLES: TITLES, tableOf });
 })();

@@ -70,7 +70,7 @@ class Divergence(Evaluation):
         return reading(spec, shape, models=2)
 
     def measure(self, ground: Ground, variant: str, model: nn.Module) -> Generator[Event, None, None]:
-        """The figures; then, of the pruned model, a text."""
+        """The figures, and before them, of the pruned model, a text."""
         from neuroal.evaluation.divergence import iter_divergence
         from neuroal.evaluation.tokenwise import iter_compared
         from neuroal.heap import working_heap
@@ -82,10 +82,10 @@ class Divergence(Evaluation):
         value, stderr, count = (figures.pop(name) for name in ("kl", "kl_stderr", "predictions"))
         for notice in figures.pop("notices"):
             yield Notice(notice)
-        yield self.measured(ground, variant, started, value, stderr, count, windows.shape[1], **figures)
         if variant == "chosen":
             for piece in iter_compared(dense, model, ground.lm.tokenizer, windows[:1, :SHOWN_TOKENS]):
                 yield TokensCompared(variant, **dataclasses.asdict(piece))
+        yield self.measured(ground, variant, started, value, stderr, count, windows.shape[1], **figures)
 
 
 @EVALUATIONS.register

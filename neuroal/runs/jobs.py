@@ -23,7 +23,7 @@ from neuroal.runs.events import (
     RunInterrupted,
     RunResumed,
 )
-from neuroal.runs.log import ENDED, RunLog
+from neuroal.runs.log import ENDED, RunLog, ending
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
 from neuroal.threads import stand_back
@@ -104,7 +104,7 @@ class Jobs:
             for job in self._waiting:
                 if job.run_id == run_id:
                     self._waiting.remove(job)
-                    job.log.append_at_any_cost(RunCancelled())
+                    _end(job.log, RunCancelled())
                     self._tell_positions()
                     return True
             job = self._going.get(run_id)
@@ -125,6 +125,24 @@ class Jobs:
             if log.status not in ENDED or log.status == "finished":
                 raise UserError("Only a run that was interrupted, cancelled or failed can be resumed.")
             self._admit(owner)
+            self._queue(run_id, spec, log, owner)
+
+    def measure(self, run_id: str, spec: RunSpec, owner: str = "") -> None:
+        """Queues a finished run again, for evaluations that it was not asked before.
+
+        Args:
+            spec: the run's own, but for its evaluations and what these look at.
+
+        Raises:
+            UserError: it has not finished, or this person has too many runs waiting.
+            KeyError: no run has this id.
+        """
+        with self._changed:
+            log = self._log(run_id)
+            if log.status != "finished":
+                raise UserError(f"This run is {log.status}; it can be measured once it has finished.")
+            self._admit(owner)
+            self.store.ask_more(run_id, spec.to_json())
             self._queue(run_id, spec, log, owner)
 
     def read(self, run_id: str, after: int = 0) -> tuple[list[dict[str, Any]], bool]:
@@ -155,7 +173,7 @@ class Jobs:
             for job in self._going.values():
                 job.cancelled.set()
             for job in self._waiting:
-                job.log.append_at_any_cost(RunInterrupted())
+                _end(job.log, RunInterrupted())
             self._waiting.clear()
             self._changed.notify_all()
         for thread in self._threads:
@@ -202,7 +220,7 @@ class Jobs:
     def _mark_interrupted(self) -> None:
         """Runs that were going when the last process ended."""
         for run_id in self.store.going():
-            RunLog(run_id, self.store, self.store.events(run_id)).append_at_any_cost(RunInterrupted())
+            _end(RunLog(run_id, self.store, self.store.events(run_id)), RunInterrupted())
 
     # --- the worker -------------------------------------------------------------------------------------------------
 
@@ -233,7 +251,7 @@ class Jobs:
                 logger.exception("Run %s failed", job.run_id)
             closing_event = self._stopped() if job.cancelled.is_set() else RunFailed(_sentence(error))
         if closing_event and job.log.status not in ENDED:
-            job.log.append_at_any_cost(closing_event)
+            _end(job.log, closing_event)
 
     def _follow(self, job: Job) -> Event | None:
         """Drains the engine to its closing event; returns the one that is due where the engine sent none."""
@@ -255,6 +273,11 @@ class Jobs:
 
     def _stopped(self) -> Event:
         return RunInterrupted() if self._closed else RunCancelled()
+
+
+def _end(log: RunLog, event: Event) -> None:
+    for each in ending(log, event):
+        log.append_at_any_cost(each)
 
 
 def _is_private(spec: RunSpec) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from neuroal.runs.events import (
     Event,
+    Notice,
     Queued,
     RunCancelled,
     RunFailed,
@@ -93,6 +94,23 @@ class RunLog:
         """Records numbered above ``after``, and whether the run has ended, so that none will follow."""
         with self._lock:
             return self._records[bisect_right(self._records, after, key=lambda r: r["n"]) :], self.status in ENDED
+
+
+def ending(log: RunLog, event: Event) -> list[Event]:
+    """What closes a run. One that had finished, and was only measured once more, is finished whatever comes."""
+    records, _ = log.read()
+    finished = next((r for r in reversed(records) if r["kind"] == RunFinished.__name__), None)
+    if finished is None:
+        return [event]
+    return [Notice(_AFTERWARDS[type(event)].format(event)), RunFinished(finished["seconds"], finished["peak_memory"])]
+
+
+# Why a run that had finished was not measured to the end.
+_AFTERWARDS = {
+    RunCancelled: "Measuring was cancelled; what was measured by then is kept.",
+    RunInterrupted: "The server stopped while this run was being measured; press Measure to go on.",
+    RunFailed: "Measuring failed. {0.message}",
+}
 
 
 def _last_status(records: list[dict[str, Any]]) -> str:

@@ -20,6 +20,7 @@ from neuroal.api import drain, iter_allocate
 from neuroal.background import in_background, mapped
 from neuroal.calibration import calibration_tokens, digest, held_out_windows
 from neuroal.evaluation.base import Evaluation, Ground
+from neuroal.evaluation.start import begun, start_token
 from neuroal.models.loading import LanguageModel
 from neuroal.options import Options
 from neuroal.pruning import iter_prune, iter_written
@@ -80,9 +81,7 @@ def run(
     """
     work = _Work(spec, pool or ModelPool(), known or Known())
     started = time.perf_counter()
-    yield RunStarted(
-        spec.card(), spec.key(), _versions(), _hardware(), datetime.datetime.now(datetime.timezone.utc).isoformat()
-    )
+    yield _opening(spec)
     yield from work.prepare()
     allocation = yield from work.allocate()
     twin = yield from work.prune(allocation, "chosen")
@@ -91,6 +90,29 @@ def run(
     keep(outcome)
     yield RunFinished(time.perf_counter() - started, _peak_memory())
     return outcome
+
+
+def measure(
+    spec: RunSpec, twin: nn.Module, *, pool: ModelPool, known: Known, spent: float = 0.0
+) -> Generator[Event, None, None]:
+    """More evaluations of a finished run.
+
+    Args:
+        spec: the run's, with all that is asked by now.
+        twin: its pruned model.
+        known: what is measured already is not measured again.
+        spent: seconds that the run had taken.
+    """
+    work, started = _Work(spec, pool, known), time.perf_counter()
+    yield _opening(spec)
+    yield from work.prepare()
+    yield from work.measure(twin, work.target())
+    yield RunFinished(spent + time.perf_counter() - started, _peak_memory())
+
+
+def _opening(spec: RunSpec) -> RunStarted:
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    return RunStarted(spec.card(), spec.key(), _versions(), _hardware(), now)
 
 
 class _Work:
@@ -141,6 +163,10 @@ class _Work:
         )
         if spec.evaluations:
             self.windows = held_out_windows(self.lm.tokenizer, spec.eval_source, spec.eval_windows, spec.eval_length)
+            if (token := start_token(self.lm.model, self.lm.tokenizer, self.windows)) is not None:
+                self.windows = begun(self.windows, token)
+                name = self.lm.tokenizer.convert_ids_to_tokens(token)
+                yield Notice(f"This model needs {name} in front of a text, so each held-out window begins with it.")
         yield CalibrationReady(spec.source, drawn, spec.length, digest(self.tokens), time.perf_counter() - started)
 
     def allocate(self) -> Generator[Event, None, Allocation]:
@@ -182,6 +208,11 @@ class _Work:
             self.written = yield from iter_written(self.lm.model, tokens, spec.continuations, variant)
         yield from iter_prune(twin, tokens, allocation, variant=variant, written=self.written)
         return twin
+
+    def target(self) -> float:
+        """The sparsity that the chosen allocation is to reach, without a search for it."""
+        own_ratios = "block_sparsity" in TOP_UPS.get(self.spec.top_up).settings
+        return drain(self._allocation(self.spec.top_up)).target if own_ratios else self.spec.sparsity
 
     def measure(self, twin: nn.Module, target: float) -> Generator[Event, None, None]:
         """Everything that is asked of the dense model, the pruned one, and a uniform control that is made for it."""
@@ -226,7 +257,7 @@ def narrated(
 
 
 def _versions() -> dict[str, str]:
-    names = ("torch", "transformers", "numpy", "gradio")
+    names = ("torch", "transformers", "numpy", "gradio", "lm-eval")
     found = {"python": platform.python_version()}
     for name in names:
         try:

@@ -72,6 +72,12 @@ class Store:
                 session.get_one(RunRow, run_id).status = status
             session.commit()
 
+    def ask_more(self, run_id: str, spec: str) -> None:
+        """Another spec for a run that goes on; it still answers the question that it began with, so its key stays."""
+        with Session(self.engine) as session:
+            session.get_one(RunRow, run_id).spec = spec
+            session.commit()
+
     def run(self, run_id: str) -> RunRow | None:
         """The run of that id, or None."""
         with Session(self.engine) as session:

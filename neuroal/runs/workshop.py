@@ -5,6 +5,7 @@ One object per process. It imports nothing heavy at first; torch comes with the 
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import OrderedDict
 from collections.abc import Generator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroal.errors import UserError
+from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.importing import import_engine
 from neuroal.models.cache import data_folder
 from neuroal.runs.events import Event
@@ -72,10 +74,40 @@ class Workshop:
             raise UserError("No run has this id; start a run, or open the link of one.") from None
         if status != "finished":
             raise UserError(f"This run is {status}; the pruned model can be asked once it has finished.")
+        return self._pair(run_id)
+
+    def _pair(self, run_id: str) -> tuple[LanguageModel, nn.Module]:
         if kept := self._kept(run_id):
             return kept
         with self._rebuilding:  # one at a time, each as large as its model; those in memory need not wait for it
             return self._kept(run_id) or self._remember(run_id, *self._rebuilt(run_id))
+
+    def measure(self, run_id: str, asked: RunSpec, owner: str = "") -> None:
+        """More evaluations of a finished run.
+
+        Args:
+            asked: whose evaluations, with the settings that these look at, are added to the run's own.
+
+        Raises:
+            UserError: nothing new is asked, the run has not finished, or its pruned model is gone.
+            KeyError: no run has this id.
+        """
+        spec = self.jobs.spec(run_id)
+        more = [name for name in asked.evaluations if not self._is_measured(run_id, name)]
+        if not more:
+            raise UserError("This run has all of these figures; tick another evaluation under Measuring.")
+        changes = {name: getattr(asked, name) for each in more for name in EVALUATIONS.get(each).settings}
+        evaluations = tuple(dict.fromkeys((*spec.evaluations, *more)))
+        wider = dataclasses.replace(spec, evaluations=evaluations, **changes)
+        if not self._masks(run_id).exists():
+            raise UserError("The pruned model of this run is gone; run the question again.")
+        for name in more:
+            EVALUATIONS.get(name)().refuse(wider)
+        self.jobs.measure(run_id, wider, owner)
+
+    def _is_measured(self, run_id: str, name: str) -> bool:
+        records, _ = self.jobs.read(run_id)
+        return any(r["kind"] == "Measured" and r["metric"] == name and r["variant"] == "chosen" for r in records)
 
     def close(self) -> None:
         """Stops the workers; what was going is marked as interrupted."""
@@ -85,7 +117,13 @@ class Workshop:
     def _engine(self, run_id: str, spec: RunSpec, records: list[dict[str, Any]]) -> Generator[Event, None, None]:
         """A run whose pruned model is kept before it says that it has finished."""
         import_engine()
-        from neuroal.runs.run import run
+        from neuroal.runs.run import measure, run
+
+        finished = [r["seconds"] for r in records if r["kind"] == "RunFinished"]
+        if finished and self._masks(run_id).exists():
+            _, twin = self._pair(run_id)
+            yield from measure(spec, twin, pool=self.pool, known=known(records), spent=finished[-1])
+            return
 
         def keep(outcome: Outcome) -> None:
             from neuroal.runs.masks_file import save_masks

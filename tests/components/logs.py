@@ -193,6 +193,45 @@ def rated(blocks: int = 4, values: tuple[float, ...] = (4.5, 3.25, 3.5, 2.75)) -
     return numbered(clock.log)
 
 
+def everything_measured(blocks: int = 4) -> list[Record]:
+    """A uniform run of which everything was asked; figures are round, so that a table can be read off by hand."""
+    clock = _Clock(5)
+    clock.add(started(top_up="owl", evaluations=("perplexity", "divergence", "zeroshot", "probes", "cost")))
+    clock.add(model_ready(blocks))
+    clock.add(ev.RunPlanned({"evaluate:chosen:divergence": {"units": 2, "weight": 3.0}}))
+    clock.add(ev.StageStarted("evaluate:chosen:divergence", "Comparing the predictions."))
+    clock.add(ev.Evaluated("chosen", 1, 2, "divergence"))
+    details = {"median_kl": 0.25, "p95_kl": 2.0, "top1": 0.75, "top1_stderr": 0.01, "top5": 0.5, "top5_stderr": 0.02,
+               "loss_difference": 0.125, "loss_difference_stderr": 0.01}  # fmt: skip
+    clock.add(ev.Measured("chosen", "divergence", "prose", 0.5, 0.05, 1016, 128, 1.0, details))
+    clock.add(ev.Measured("uniform", "divergence", "prose", 0.75, 0.0, 1016, 128, 1.0, {**details, "top1": 0.625}))
+    tops = ((("a", 0.5), ("b", 0.25)),)
+    for start, text in enumerate(("One", " two", "\n")):
+        known = start > 0
+        clock.add(ev.TokensCompared(
+            "chosen", start, 3, (text,), (float(start) if known else None,), (0.5 if known else None,),
+            (0.05 if known else None,), tops if known else ((),), tops if known else ((),),
+        ))  # fmt: skip
+    for variant, value in (("dense", 0.75), ("chosen", 0.5)):
+        task = {"label": "RTE", "measure": "acc", "chance": 0.5, "notice": "Few."}
+        clock.add(ev.Measured(variant, "zeroshot/rte", "prose", value, 0.125, 8, 0, 2.0, task))
+        clock.add(ev.Measured(variant, "zeroshot", "prose", value, 0.125, 8, 0, 2.0, {"tasks": ["rte"], "chance": 0.5}))
+    names = ("repetition", "distinct_1", "distinct_2", "non_words", "perplexity", "perplexity_new")
+    figures = {name: {"value": 0.5, "stderr": 0.0, "n": 1} for name in names}
+    figures["non_words"] = {"value": None, "stderr": 0.0, "n": 0}
+    probes = {"verdict": "degraded", "reasons": ["It repeats itself."], "figures": figures, "dense": figures,
+              "texts": [["Once", " upon <b>a</b>"]], "dense_texts": [""]}  # fmt: skip
+    clock.add(ev.Measured("chosen", "probes", "prose", 7.5, 0.5, 48, 0, 1.0, probes))
+    sizes = {"weights": 2000, "nonzeros": 1500, "dense": 8_000_000, "dense_zstd": 7_000_000, "bitmask": 4_000_000,
+             "bitmask_zstd": 3_000_000, "zstd": 3_500_000}  # fmt: skip
+    speeds = {"reading": [100.0, 200.0, 1234.0], "writing": [9.0, 9.5, 10.0]}
+    card = {"sizes": sizes, "memory": {"dense": 8_000_000, "pruned": 8_000_000, "twin": 6_000_000}, "read": 128,
+            "write": 32, "speeds": {"dense": speeds, "pruned": speeds}, "sentence": "Zeros do not speed up.",
+            "products": []}  # fmt: skip
+    clock.add(ev.Measured("chosen", "cost", "prose", 0.375, 0.0, 0, 0, 1.0, card))
+    return numbered(clock.log)
+
+
 def own_ratios() -> list[Record]:
     """A person's own ratio for each block: no target, no search."""
     ratios = (0.5, 0.7)
@@ -236,6 +275,8 @@ def _table() -> dict[str, list[Record]]:
         "rated": rated(),
         "rated without a figure": rated(values=(4.5, math.nan, 3.5)),
         "own ratios": own_ratios(),
+        "everything measured": everything_measured(),
+        "measured twice": [*everything_measured(), *everything_measured()[3:]],
         "collapsed": numbered([started(), measured("dense", 20.0), measured("chosen", float("inf"))]),
         "nothing drifts": numbered([ev.BlockScored("block", 0, 0.1, b, 0.0) for b in range(3)]),
         "from the future": numbered([started()]) + [{"n": 2, "t": 1.5, "kind": "FromTheFuture", "stage": "nowhere"}],

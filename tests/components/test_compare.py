@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -69,6 +70,17 @@ def side(before: str = "It is ", at: str = "", after: str = "", count: int = 3, 
 )
 def test_the_closing_sentence(dense: Side, pruned: Side, diverged: int | None, sentence: str) -> None:
     assert verdict(Pair(dense, pruned, diverged)) == sentence
+
+
+def test_after_the_parting_the_agreement_is_told_once_both_have_ended() -> None:
+    """Ten places from the parting on, of which every second one is the same again."""
+    dense = Side(tuple(range(12)), "It", " is", "", seconds=2.0, done=True)
+    other = tuple(i if i < 2 or i % 2 else 100 + i for i in range(12))
+    pruned = Side(other, "It", " was", "", seconds=2.0, done=True)
+    parting = "They part at token 3: the dense model says 'is', the pruned one 'was'."
+    assert verdict(Pair(dense, pruned, 2)) == f"{parting} From there on 50% of their tokens agree, place by place."
+    assert verdict(Pair(dense, replace(pruned, done=False), 2)) == parting
+    assert verdict(Pair(dense, replace(pruned, ids=other[:11]), 2)) == parting, "too little to tell"
 
 
 def test_a_value_is_plain_and_complete() -> None:

@@ -80,9 +80,13 @@ class _RememberingTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self.encode = functools.cache(lambda text: tokenizer(text, verbose=False))
+        self.tokenizer = tokenizer
 
     def __call__(self, text: str, **_: Any) -> Any:
         return self.encode(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.tokenizer, name)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from neuroal.landscape import USUAL
 from neuroal.runs import pool as pools
 from neuroal.runs.estimate import STAGES
 from neuroal.runs.events import BlockPruned, BlockRated, BlockScored, Evaluated, Event, RunPlanned
-from neuroal.runs.plan import Shape, plan
+from neuroal.runs.plan import QUICK, Shape, plan
 from neuroal.runs.run import run
 from neuroal.runs.spec import RunSpec
 from neuroal.topups import TOP_UPS
@@ -197,3 +197,15 @@ def test_the_plan_knows_how_many_windows_the_held_out_text_has(
     (plans,) = [event for event in events if isinstance(event, RunPlanned)]
     assert counted(events) == {stage: unit["units"] for stage, unit in plans.units.items()}
     assert max(e.total for e in events if isinstance(e, Evaluated)) == available
+
+
+def test_lambdas_scored_in_bfloat16_take_less_and_the_rows_need_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = plan(RunSpec(model="tiny"), SHAPE)
+    monkeypatch.setattr("neuroal.runs.plan.fast_bfloat16", lambda: True)
+    quick = plan(RunSpec(model="tiny"), SHAPE)
+    assert quick["block"]["weight"] == pytest.approx(QUICK * plain["block"]["weight"])
+    assert quick["row"] == {"units": plain["row"]["units"], "weight": pytest.approx(QUICK * plain["row"]["weight"])}
+    assert quick["block"]["units"] == plain["block"]["units"] + SHAPE.blocks
+    for same in ({"mode": "exact"}, {"lambdas": (0.1,)}, {"dtype": "bfloat16"}):
+        weight = plan(RunSpec(model="tiny", **same), SHAPE)["block"]["weight"]
+        assert weight == plain["block"]["weight"]

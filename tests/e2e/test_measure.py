@@ -1,0 +1,75 @@
+"""The damage on the page: measured with the run, and of a finished run by the button; on a dark phone too."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.server import Server
+from tests.e2e.steps import LONG, SHORT, choose, open_page, press_run, records_of, status
+
+
+def tick(page: Page, *evaluations: str) -> None:
+    """Opens the fold, where it is closed, and ticks."""
+    if not page.get_by_label("Perplexity", exact=True).is_visible():
+        page.get_by_role("button", name="Measuring").click()
+    for name in evaluations:
+        page.get_by_label(name, exact=True).check()
+
+
+def test_a_finished_run_is_measured_by_the_button(page: Page, server: Server, browser: Browser) -> None:
+    open_page(page, server)
+    choose(page, Sparsity_ratio="0.58")
+    run = press_run(page)
+    status(page, "Finished in")
+    expect(page.locator(".na-card-divergence")).to_be_hidden()
+    page.click("#measure")
+    expect(page.locator("#answer")).to_contain_text("has all of these figures", timeout=SHORT)
+    tick(page, "Divergence from the dense model", "Collapse probes")
+    page.click("#measure")
+    expect(page.locator(".na-card-probes")).to_contain_text(re.compile("healthy|degraded|collapsed"), timeout=LONG)
+    status(page, "Finished in")
+    assert [r["kind"] for r in records_of(server, run)].count("RunFinished") == 2
+
+    measured = {(r["metric"], r["variant"]): r for r in records_of(server, run) if r["kind"] == "Measured"}
+    kl = measured["divergence", "chosen"]
+    expect(page.locator(".na-card-divergence")).to_contain_text(f"{kl['value']:.3f} ± {kl['stderr']:.3f}")
+    expect(page.locator(".na-token")).to_have_count(128)
+    page.locator(".na-token").nth(5).hover()
+    expect(page.locator(".na-told")).to_contain_text(re.compile(r"came; KL divergence .*dense, .*pruned, ", re.DOTALL))
+    card = json.loads(page.locator(".na-json").text_content() or "")
+    assert card["spec"]["evaluations"] == ["perplexity", "divergence", "probes"]
+
+    with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as phone:
+        other = phone.new_page()
+        open_page(other, server, f"?run={run}")
+        expect(other.locator(".na-card-probes")).to_be_visible(timeout=LONG)
+        assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
+        other.get_by_text("Read what they wrote").click()
+        expect(other.locator(".na-answer")).to_have_count(8)
+
+
+def test_tasks_are_asked_for_only_when_they_are_chosen(page: Page, server: Server) -> None:
+    open_page(page, server)
+    tick(page)
+    expect(page.get_by_label("HellaSwag", exact=True)).to_be_hidden()
+    tick(page, "Zero-shot tasks")
+    expect(page.get_by_label("HellaSwag", exact=True)).to_be_visible(timeout=SHORT)
+    expect(page.get_by_label("LAMBADA", exact=True)).not_to_be_checked()
+    for name in ("WinoGrande", "BoolQ", "HellaSwag", "ARC-e", "ARC-c", "OpenBookQA"):
+        page.get_by_label(name, exact=True).uncheck()
+    page.get_by_role("spinbutton", name=re.compile("Questions")).first.fill("3")
+    choose(page, Sparsity_ratio="0.57")
+    press_run(page)
+    status(page, "Finished in")
+    row = page.locator(".na-card-zeroshot tr", has_text="RTE")
+    expect(row).to_contain_text(re.compile(r"[\d.]+( ± [\d.]+)? %.*50.0 %.*3"))
+
+
+def test_a_run_of_nobody_cannot_be_measured(page: Page, server: Server) -> None:
+    open_page(page, server)
+    tick(page, "Cost card")
+    page.click("#measure")
+    expect(page.locator("#answer")).to_contain_text("No run of yours is open", timeout=SHORT)
