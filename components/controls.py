@@ -18,6 +18,9 @@ from neuroal.runs.spec import RunSpec
 
 FIELDS = {f.name: f for f in dataclasses.fields(RunSpec)}
 
+# Settings that hold a person's own text.
+OWN_TEXTS = ("text", "eval_text")
+
 # Largest own text that is read.
 TEXT_BYTES = 2_000_000
 
@@ -35,7 +38,7 @@ def control(name: str, visible: bool = True) -> Any:
     shown: dict[str, Any] = {"label": meta["label"], "info": meta["help"], "visible": visible}
     if name == "model":
         return gr.Dropdown(model_choices(), value=field.default, allow_custom_value=True, filterable=True, **shown)
-    if name == "text":
+    if name in OWN_TEXTS:
         return gr.Textbox(lines=4, max_lines=12, max_length=TEXT_BYTES, placeholder="Paste your text here.", **shown)
     if "choices" in meta:
         return _choice(name, shown)
@@ -104,8 +107,6 @@ def _choice(name: str, shown: dict[str, Any]) -> Any:
     field = FIELDS[name]
     choices = field.metadata["choices"]
     pairs = [(label, key) for key, label in choices.items()] if isinstance(choices, dict) else [(c, c) for c in choices]
-    if name == "eval_source":
-        pairs = [pair for pair in pairs if pair[1] != "own"]  # the text that was calibrated on measures nothing
     kind = gr.Radio if len(pairs) <= 3 else gr.Dropdown
     return kind(pairs, value=field.default, **shown)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.controls import FIELDS, TEXT_BYTES, as_setting, as_shown, control
+from components.controls import FIELDS, OWN_TEXTS, TEXT_BYTES, as_setting, as_shown, control
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.runs.spec import PRESETS, RunSpec
 from neuroal.topups import TOP_UPS
@@ -18,7 +18,9 @@ from neuroal.topups import TOP_UPS
 # Settings that a person sees first; the others wait in folds.
 MAIN = ("model", "pruner", "top_up", "step", "block_sparsity", "sparsity", "reconstruct")
 CALIBRATION = ("source", "text", "samples", "length", "prune_samples", "seed")
-MEASURE = ("evaluations", "eval_source", "eval_windows", "eval_length", "tasks", "task_limit", "sensitivity_seeds")
+MEASURE = (
+    "evaluations", "eval_source", "eval_text", "eval_windows", "eval_length", "tasks", "task_limit", "sensitivity_seeds",
+)  # fmt: skip
 
 # Settings of one top-up or another: seen only when it is chosen; and those of evaluations.
 CLAIMED = frozenset(name for top_up in TOP_UPS.entries for name in top_up.settings)
@@ -98,7 +100,8 @@ def wire_form(form: Form) -> None:
     controls["evaluations"].change(measured_settings, controls["evaluations"], measured, **_QUIET)
     deciding = [controls["top_up"], controls["pattern"]]
     gr.on([c.change for c in deciding], sparsity_use, deciding, controls["sparsity"], **_QUIET)
-    controls["source"].change(lambda source: gr.update(visible=source == "own"), controls["source"], form.own, **_QUIET)
+    for source, shown in (("source", form.own), ("eval_source", controls["eval_text"])):
+        controls[source].change(lambda chosen: gr.update(visible=chosen == "own"), controls[source], shown, **_QUIET)
     form.upload.upload(read_upload, form.upload, controls["text"], **_QUIET)
 
 
@@ -118,7 +121,7 @@ def spec_from(*values: Any) -> RunSpec:
 
 def values_of(spec: RunSpec) -> list[Any]:
     """The inverse of :func:`spec_from`: what the controls show for a spec. Own text is its owner's and is left out."""
-    shown = {**{name: getattr(spec, name) for name in FIELDS}, "text": ""}
+    shown = {**{name: getattr(spec, name) for name in FIELDS}, **dict.fromkeys(OWN_TEXTS, "")}
     return [as_shown(name, shown[name]) for name in _ORDER]
 
 
@@ -177,6 +180,8 @@ def _controls(names: Iterable[str]) -> dict[str, Any]:
 def _is_seen(name: str, top_up: str) -> bool:
     """Whether a setting means anything to a top-up: its own ones do, and those that belong to none."""
     chosen = TOP_UPS.get(top_up)
+    if name == "eval_text":
+        return False  # the default is not one's own text
     if name in MEASURED:
         return name in _looked_at(FIELDS["evaluations"].default)
     return bool(chosen.steps) if name == "step" else name not in CLAIMED or name in chosen.settings

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from components.compare import build_compare, wire_compare
+from components.controls import OWN_TEXTS
 from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
 from components.live import LiveRun
 from components.warmup import Warmup
@@ -129,7 +130,7 @@ def _wire_estimate(page: gr.Blocks, form: Form, actions: Actions) -> None:
         except UserError as error:
             return f"⚠️ {error}"
 
-    changes = [control.change for name, control in form.controls.items() if name != "text"]
+    changes = [control.change for name, control in form.controls.items() if name not in OWN_TEXTS]
     gr.on(
         [page.load, *changes],
         tell,

@@ -45,13 +45,18 @@ def calibration_tokens(
     return torch.stack(drawn)
 
 
-def held_out_windows(tokenizer: Any, source: str = "prose", windows: int = 16, length: int = 512) -> Tensor:
+def held_out_windows(
+    tokenizer: Any, source: str = "prose", windows: int = 16, length: int = 512, text: str = ""
+) -> Tensor:
     """Non-overlapping windows of held-out text, spread evenly over it so that every kind of text takes part.
+
+    Args:
+        text: used with source "own".
 
     Returns:
         int64 [n, length] with n <= windows; fewer when the text has fewer.
     """
-    ids = _encode(tokenizer, held_out_text(source))
+    ids = _encode(tokenizer, held_out_text(source, text))
     available = len(ids) // length
     if available < 1:
         raise UserError(

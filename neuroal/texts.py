@@ -41,13 +41,18 @@ def calibration_documents(source: str, text: str = "", seed: int = 0) -> list[st
     return readers[source]()
 
 
-def held_out_text(source: str) -> str:
-    """One text to measure on, joined as the literature does (two newlines for WikiText-2, one space for C4 and PTB)."""
+def held_out_text(source: str, text: str = "") -> str:
+    """One text to measure on, joined as the literature does (two newlines for WikiText-2, one space for C4 and PTB).
+
+    Args:
+        text: the person's own text, for source "own".
+    """
     readers: dict[str, Callable[[], str]] = {
         "prose": lambda: "\n\n".join(_prose("heldout")),
         "wikitext2": lambda: "\n\n".join(_wikitext("test")),
         "c4": lambda: " ".join(itertools.islice(_c4("validation", "en/c4-validation.00000-of-00008.json.gz"), 1100)),
         "ptb": lambda: " ".join(_ptb("test")),
+        "own": lambda: text,
     }
     if source not in readers:
         raise UserError(f"Held-out text {source!r} is not known; choose one of {', '.join(readers)}.")

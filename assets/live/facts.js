@@ -4,7 +4,7 @@
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
 
   // Settings that have a fact of their own, or that the model's and the text's facts tell.
-  const TOLD = ["model", "pruner", "top_up", "sparsity", "source", "text", "samples", "length", "dtype", "evaluations"];
+  const TOLD = ["model", "pruner", "top_up", "sparsity", "source", "text", "eval_text", "samples", "length", "dtype", "evaluations"];
 
   // A longer list is cut: a chart shows it.
   const MOST_LISTED = 6;

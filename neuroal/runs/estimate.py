@@ -126,7 +126,9 @@ def check(spec: RunSpec, pool: ModelPool | None = None) -> None:
     for name in spec.evaluations:
         EVALUATIONS.get(name)().refuse(spec)
     if spec.source == "own":
-        _check_text(spec, pool)
+        _check_text(spec, spec.text, spec.length, pool)
+    if spec.eval_source == "own" and spec.evaluations:
+        _check_text(spec, spec.eval_text, spec.eval_length - 1, pool)
 
 
 def kept_tokens(spec: RunSpec) -> int:
@@ -135,16 +137,20 @@ def kept_tokens(spec: RunSpec) -> int:
     return max(spec.samples, (spec.prune_samples or spec.samples) * (1 + written)) * spec.length
 
 
-def _check_text(spec: RunSpec, pool: ModelPool | None) -> None:
-    """With the model's own tokenizer where it is loaded; else by the fact that a token is at least one character."""
+def _check_text(spec: RunSpec, text: str, length: int, pool: ModelPool | None) -> None:
+    """With the model's own tokenizer where it is loaded; else by the fact that a token is at least one character.
+
+    Args:
+        length: the text must have more tokens.
+    """
     if pool and pool.is_loaded(spec.model):
         lm = pool.get(spec.model, revision=spec.revision, dtype=spec.dtype)
-        count = len(lm.tokenizer(spec.text, verbose=False).input_ids)
+        count = len(lm.tokenizer(text, verbose=False).input_ids)
     else:
-        count = len(spec.text)
-    if count <= spec.length:
+        count = len(text)
+    if count <= length:
         raise UserError(
-            f"Your text has about {count} tokens, too few for sequences of {spec.length}; "
+            f"Your text has about {count} tokens, too few for sequences of {length}; "
             "give more text or choose a shorter length."
         )
 

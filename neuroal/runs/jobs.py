@@ -281,7 +281,7 @@ def _end(log: RunLog, event: Event) -> None:
 
 
 def _is_private(spec: RunSpec) -> bool:
-    return spec.source == "own"
+    return "own" in (spec.source, spec.eval_source)
 
 
 def _fair(waiting: deque[Job], going: Iterable[str]) -> deque[Job]:

@@ -162,7 +162,9 @@ class _Work:
             self.lm.tokenizer, spec.source, drawn, spec.length, spec.seed, spec.text if spec.source == "own" else ""
         )
         if spec.evaluations:
-            self.windows = held_out_windows(self.lm.tokenizer, spec.eval_source, spec.eval_windows, spec.eval_length)
+            self.windows = held_out_windows(
+                self.lm.tokenizer, spec.eval_source, spec.eval_windows, spec.eval_length, spec.eval_text
+            )
             if (token := start_token(self.lm.model, self.lm.tokenizer, self.windows)) is not None:
                 self.windows = begun(self.windows, token)
                 name = self.lm.tokenizer.convert_ids_to_tokens(token)

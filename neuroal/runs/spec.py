@@ -126,6 +126,9 @@ class RunSpec:
         ("perplexity",), "Evaluations", "What is measured at the end.", options=EVALUATIONS.labels
     )
     eval_source: str = _setting("prose", "Held-out text", "What the damage is measured on.", choices=SOURCES)
+    eval_text: str = _setting(
+        "", "Own held-out text", "Used when the held-out text is your own; who has the run's link sees its beginning."
+    )
     eval_windows: int = _setting(16, "Held-out windows", "At most this many.", minimum=1, maximum=4096)
     eval_length: int = _setting(512, "Window length", "Tokens of each held-out window.", minimum=16, maximum=8192)
     tasks: tuple[str, ...] = _setting(
@@ -151,9 +154,12 @@ class RunSpec:
             )
         if not self.tasks:
             raise UserError("No zero-shot task is chosen; choose at least one, or leave the evaluation out.")
-        if re.fullmatch(r"\s*[0-9a-f]{64}\s*", self.text):
-            raise UserError("A config card holds only the digest of the calibration text; paste the text itself.")
-        if self.eval_source == "own":
+        if self.eval_source == "own" and not self.eval_text.strip():
+            raise UserError("The held-out text is empty; paste some text, or pick another held-out text.")
+        for text, name in ((self.text, "calibration"), (self.eval_text, "held-out")):
+            if re.fullmatch(r"\s*[0-9a-f]{64}\s*", text):
+                raise UserError(f"A config card holds only the digest of the {name} text; paste the text itself.")
+        if self.text and self.text.strip() == self.eval_text.strip():
             raise UserError("Held-out text cannot be the calibration text itself; choose another held-out text.")
 
     def _normalise(self) -> None:
@@ -168,6 +174,7 @@ class RunSpec:
             "evaluations": checked_names("Evaluation", self.evaluations, list(EVALUATIONS.labels)),
             "tasks": checked_names("Task", self.tasks, list(TASKS)),
             "text": self.text if self.source == "own" else "",
+            "eval_text": self.eval_text if self.eval_source == "own" else "",
         }
         for name, default in _DEFAULTS.items():
             if isinstance(default, float) and not (name == "sparsity" and values["pattern"]):
@@ -201,7 +208,9 @@ class RunSpec:
     def card(self) -> dict[str, Any]:
         """The spec as JSON values, own text replaced by its digest: safe to show and to share."""
         values = dataclasses.asdict(self)
-        values["text"] = hashlib.sha256(self.text.encode()).hexdigest() if self.text else ""
+        for name in ("text", "eval_text"):
+            own = getattr(self, name)
+            values[name] = hashlib.sha256(own.encode()).hexdigest() if own else ""
         return json.loads(json.dumps(values))
 
     def key(self) -> str:
@@ -252,6 +261,6 @@ _ADDED = {
     for name in (
         "pattern", "exclude", "reconstruct", "continuations", "block_sparsity", "owl_m", "owl_lambda", "alpha_epsilon",
         "dsnot_cycles", "dsnot_threshold", "renormalise", "exact_budget", "exact_statistics", "tasks", "task_limit",
-        "sensitivity_seeds",
+        "eval_text", "sensitivity_seeds",
     )
 }  # fmt: skip

@@ -135,3 +135,14 @@ def test_a_figure_for_each_task_and_their_mean(monkeypatch: pytest.MonkeyPatch) 
         assert mean.value == pytest.approx((rte.value + piqa.value) / 2)
         assert mean.stderr == pytest.approx((rte.stderr**2 + piqa.stderr**2) ** 0.5 / 2)
         assert (rte.tokens, mean.tokens, rte.details["chance"]) == (2, 4, 0.5)
+
+
+def test_own_held_out_text_is_what_is_read() -> None:
+    text = "The cat sat on the mat, and the dog lay by the door. " * 20
+    spec = RunSpec(**QUICK, evaluations=("perplexity", "divergence"), eval_source="own", eval_text=text)
+    log, _ = drained(neuroal.run(spec))
+    lm = neuroal.load("tiny")
+    windows = neuroal.held_out_windows(lm.tokenizer, "own", 3, 32, text)
+    dense = next(e for e in log if isinstance(e, Measured) and e.variant == "dense")
+    assert dense.value == pytest.approx(neuroal.perplexity(lm.model, windows))
+    assert "".join(p for e in log if isinstance(e, TokensCompared) for p in e.text).startswith("The cat sat")

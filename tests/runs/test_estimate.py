@@ -41,6 +41,8 @@ def test_durations_are_for_people(seconds: float, text: str) -> None:
         ({"length": 512, "eval_length": 64, "samples": 256, "prune_samples": None, "model": "tiny"}, None),
         ({"model": "nothing-of-this-name"}, "nothing-of-this-name"),
         ({"source": "own", "text": "short", "length": 64, "eval_length": 64}, "too few for sequences of 64"),
+        ({"eval_source": "own", "eval_text": "short", "length": 64, "eval_length": 64}, "too few for sequences of 63"),
+        ({"eval_source": "own", "eval_text": "s", "length": 64, "eval_length": 64, "evaluations": ()}, None),
     ],
 )
 def test_what_cannot_work_is_refused(settings: dict[str, object], says: str | None) -> None:

@@ -27,7 +27,7 @@ EXPLICIT: dict[str, Any] = {
     "renormalise": False, "exact_budget": False, "exact_statistics": False, "lambdas": (0.02, 0.1), "gqa": "fold",
     "source": "prose", "text": "",
     "samples": 8, "length": 256, "prune_samples": None, "seed": 0, "dtype": "auto", "evaluations": ("perplexity",),
-    "eval_source": "prose", "eval_windows": 16, "eval_length": 512, "tasks": SEVEN, "task_limit": 100,
+    "eval_source": "prose", "eval_windows": 16, "eval_length": 512, "tasks": SEVEN, "task_limit": 100, "eval_text": "",
     "sensitivity_seeds": 2,
 }  # fmt: skip
 
@@ -128,7 +128,7 @@ def test_the_key_changes_with_the_own_text() -> None:
 
 def test_every_setting_is_part_of_the_key() -> None:
     """``text`` is covered above and ``continuations`` below."""
-    assert set(OTHER) | set(OF_A_TOP_UP) | set(OF_AN_EVALUATION) | {"text", "continuations"} == set(NAMES)
+    assert set(OTHER) | set(OF_A_TOP_UP) | set(OF_AN_EVALUATION) | {"text", "eval_text", "continuations"} == set(NAMES)
     for name, (evaluation, value) in OF_AN_EVALUATION.items():
         assert RunSpec(evaluations=(evaluation,), **{name: value}).key() != RunSpec(evaluations=(evaluation,)).key()
         assert RunSpec(**{name: value}) == RunSpec(), "nothing looks at it"
@@ -366,8 +366,18 @@ def test_a_model_must_be_given(model: str) -> None:
     assert "No model is given" in refusal(model=model)
 
 
+def test_own_held_out_text_is_part_of_the_question_and_kept_only_where_it_is_used() -> None:
+    spec = RunSpec(eval_source="own", eval_text=OWN)
+    assert spec.key() != RunSpec(eval_source="own", eval_text=OWN + "!").key() != RunSpec().key()
+    assert RunSpec(eval_text=OWN) == RunSpec()
+    assert OWN not in json.dumps(spec.card()) and len(spec.card()["eval_text"]) == 64
+    assert RunSpec.from_json(spec.to_json()) == spec
+    assert "held-out text is empty" in refusal(eval_source="own")
+    assert "digest of the held-out text" in refusal(eval_source="own", eval_text=spec.card()["eval_text"])
+
+
 def test_held_out_text_must_not_be_the_calibration_text() -> None:
-    assert "another held-out text" in refusal(eval_source="own", source="own", text=OWN)
+    assert "another held-out text" in refusal(eval_source="own", source="own", text=OWN, eval_text=f" {OWN} ")
 
 
 @pytest.mark.parametrize("name", ["model", "revision", "text"])
