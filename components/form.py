@@ -19,7 +19,8 @@ from neuroal.topups import TOP_UPS
 MAIN = ("model", "pruner", "top_up", "step", "block_sparsity", "sparsity", "reconstruct")
 CALIBRATION = ("source", "text", "samples", "length", "prune_samples", "seed")
 MEASURE = (
-    "evaluations", "eval_source", "eval_text", "eval_windows", "eval_length", "tasks", "task_limit", "sensitivity_seeds",
+    "evaluations", "eval_source", "eval_text", "eval_windows", "eval_length", "tasks", "task_limit",
+    "sensitivity_seeds",
 )  # fmt: skip
 
 # Settings of one top-up or another: seen only when it is chosen; and those of evaluations.

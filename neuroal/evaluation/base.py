@@ -9,7 +9,7 @@ import dataclasses
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -20,7 +20,6 @@ from neuroal.runs.events import Evaluated, Event, Measured
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from neuroal.allocation import Allocation
     from neuroal.models.loading import LanguageModel
     from neuroal.runs.plan import Shape
     from neuroal.runs.pool import ModelPool
@@ -38,14 +37,15 @@ VARIANTS = ("dense", "chosen", "uniform")
 
 @dataclass(frozen=True)
 class Ground:
-    """What an evaluation stands on: the question, the dense model, the held-out windows, int64 [n, length], and how the
-    sparsity of the pruned model was spread."""
+    """What an evaluation stands on: the question, the dense model, the held-out windows, int64 [n, length], and of the
+    run's own pruned model the sparsity that it was to reach and the lambda that each step chose, by step."""
 
     spec: RunSpec
     lm: LanguageModel
     windows: Tensor
     pool: ModelPool
-    allocation: Allocation
+    target: float
+    lambdas: Mapping[str, float]
 
 
 class Evaluation(ABC):

@@ -234,9 +234,10 @@ class Sensitivity(Evaluation):
 
     def measure(self, ground: Ground, variant: str, model: nn.Module) -> Generator[Event, None, None]:
         """A figure for each calibration; then their standard deviation, with the summary."""
-        from neuroal.evaluation.sensitivity import iter_sensitivity
+        from neuroal.evaluation.sensitivity import Own, iter_sensitivity
 
-        started, own = time.perf_counter(), (model, ground.allocation)
+        started, lambdas = time.perf_counter(), ground.lambdas
+        own = Own(model, ground.target, lambdas.get("block"), lambdas.get("row"))
         found = yield from iter_sensitivity(ground.lm, ground.spec, ground.windows, variant=variant, own=own)
         for notice in found.notices:
             yield Notice(notice)

@@ -58,6 +58,16 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Own:
+    """What a run has already: its pruned model, the sparsity that this was to reach, and the lambdas chosen."""
+
+    model: nn.Module
+    target: float
+    block_lambda: float | None
+    row_lambda: float | None
+
+
+@dataclass(frozen=True)
 class Variation:
     """What came of one calibration.
 
@@ -108,7 +118,7 @@ def iter_sensitivity(
     windows: Tensor,
     *,
     variant: str = "",
-    own: tuple[nn.Module, Allocation] | None = None,
+    own: Own | None = None,
 ) -> Generator[Event, None, Sensitivity]:
     """Repeats search, pruning and perplexity on other calibrations, one twin at a time.
 
@@ -116,7 +126,7 @@ def iter_sensitivity(
         lm: the dense model; it is read only.
         windows: int64 [n, length], held out.
         variant: names the model in the events.
-        own: the run's pruned model and its allocation, for a figure of the run itself without another search.
+        own: of the run, for its own figures without another search.
 
     Yields:
         Evaluated in percent of the work, at most a few a second and often the same again: closing takes effect at each.
@@ -219,7 +229,7 @@ class _Trial:
         self.lm, self.spec, self.what = lm, change.spec, change.what
         self.windows, self.progress = windows, progress
 
-    def measured(self, own: tuple[nn.Module, Allocation] | None) -> Generator[Evaluated, None, Variation]:
+    def measured(self, own: Own | None) -> Generator[Evaluated, None, Variation]:
         """Search, pruning and reading, of the method and of the control; of the run's own only what is not known."""
         spec, quietly = self.spec, self.progress.quietly
         tokens = yield from quietly(in_background("calibration", lambda *_: self._tokens()))
@@ -228,8 +238,8 @@ class _Trial:
         if spec.reconstruct and spec.continuations and (controlled or not own):
             written = yield from quietly(iter_written(self.lm.model, self.pruning, spec.continuations))
         if own:
-            model, allocation = own
-            figure = yield from quietly(iter_perplexity(model, self.windows, variant="chosen"))
+            allocation: Own | Allocation = own
+            figure = yield from quietly(iter_perplexity(own.model, self.windows, variant="chosen"))
         else:
             allocation = yield from quietly(self._allocation(tokens, spec.top_up))
             figure = yield from self._pruned(allocation, "chosen", written)

@@ -47,10 +47,12 @@ VARIANT_WORDS = {"dense": "dense model", "uniform": "uniformly pruned control", 
 
 @dataclass
 class Known:
-    """What an interrupted run had finished: scores by (step, lambda), and what was measured: (metric, variant)."""
+    """What an interrupted run had finished: scores by (step, lambda), what was measured: (metric, variant), and the
+    lambdas chosen, by step."""
 
     scores: Mapping[tuple[str, float], float] = field(default_factory=dict)
     measured: frozenset[tuple[str, str]] = frozenset()
+    lambdas: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,12 @@ class _Work:
 
     lm: LanguageModel
     tokens: Tensor
-    allocation: Allocation
     windows: Tensor | None = None
     written: Tensor | None = None
 
     def __init__(self, spec: RunSpec, pool: ModelPool, known: Known) -> None:
         self.spec, self.pool, self.known = spec, pool, known
+        self.lambdas = known.lambdas
 
     def prepare(self) -> Generator[Event, None, None]:
         """Model, plan, and tokens."""
@@ -180,8 +182,10 @@ class _Work:
             )
         elif TOP_UPS.get(spec.top_up).rates:
             yield StageStarted("rate", "Rating every block of the dense model.")
-        self.allocation = yield from self._allocation(spec.top_up)
-        return self.allocation
+        allocation = yield from self._allocation(spec.top_up)
+        chosen = {"block": allocation.block_lambda, "row": allocation.row_lambda}
+        self.lambdas = {step: lam for step, lam in chosen.items() if lam is not None}
+        return allocation
 
     def _allocation(self, top_up: str, **changes: Any) -> Generator[Event, None, Allocation]:
         """An allocation with all the options of the spec but for ``changes``."""
@@ -218,19 +222,19 @@ class _Work:
 
     def measure(self, twin: nn.Module, target: float) -> Generator[Event, None, None]:
         """Everything that is asked of the dense model, the pruned one, and a uniform control that is made for it."""
-        yield from self._measure("dense", self.lm.model)
-        yield from self._measure("chosen", twin)
+        yield from self._measure("dense", self.lm.model, target)
+        yield from self._measure("chosen", twin, target)
         if "uniform" in variants(self.spec) and self._open("uniform"):
             # as own ratios, all the same: a pattern's own ratio need not be that of the run
             same = {"block_sparsity": (target,) * len(self.lm.stack)}
             uniform = drain(self._allocation("custom", **same))  # its ratios are no news for the page
             control = yield from self.prune(uniform, "uniform")
-            yield from self._measure("uniform", control)
+            yield from self._measure("uniform", control, target)
 
-    def _measure(self, variant: str, model: nn.Module) -> Generator[Event, None, None]:
+    def _measure(self, variant: str, model: nn.Module, target: float) -> Generator[Event, None, None]:
         if self.windows is None:
             return
-        ground = Ground(self.spec, self.lm, self.windows, self.pool, self.allocation)
+        ground = Ground(self.spec, self.lm, self.windows, self.pool, target, self.lambdas)
         for evaluation in self._open(variant):
             sentence = evaluation.sentence.format(VARIANT_WORDS[variant])
             yield StageStarted(evaluation.stage(variant), sentence)

@@ -167,4 +167,5 @@ def known(records: list[dict[str, Any]]) -> Known:
     from neuroal.runs.run import Known
 
     scores = {(r["step"], r["lam"]): r["score"] for r in records if r["kind"] == "CandidateFinished"}
-    return Known(scores, frozenset((r["metric"], r["variant"]) for r in records if r["kind"] == "Measured"))
+    measured = frozenset((r["metric"], r["variant"]) for r in records if r["kind"] == "Measured")
+    return Known(scores, measured, {r["step"]: r["lam"] for r in records if r["kind"] == "LambdaChosen"})

@@ -1,4 +1,4 @@
-"""The tables of what was measured, as the browser writes them from a folded log."""
+"""The table of calibration sensitivity, as the browser writes it from a folded log."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_row_for_each_calibration_as_it_comes(page: Page) -> None:
     first = told("this run", (0.1, 0.05), 60.0, 65.5)
     written = table(page, "sensitivity", numbered([started(), first]))
     assert written["head"] == ["calibration", "block lambda", "row lambda", "NeuroAL", "Uniform", "difference"]
-    assert written["rows"] == [["this run", "0.10", "0.05", "60.0", "65.5", "−5.50"]]
+    assert written["rows"] == [["this run", "0.10", "0.05", "60", "65.5", "−5.50"]]
     assert written["notes"] == []
 
 
@@ -68,10 +68,10 @@ def test_mean_and_deviation_come_last_with_the_sentence(page: Page) -> None:
     last = summary([60.0, 64.0, 68.0], [65.5, 64.0, 66.5])
     written = table(page, "sensitivity", numbered([started(), *each, last]))
     assert written["rows"][1:] == [
-        ["seed 1", "0.125", "0.00", "64.0", "64.0", "+0.00"],
-        ["4 samples", "0.10", "–", "68.0", "66.5", "+1.50"],
-        ["mean", "", "", "64.0", "65.3", "−1.33"],
-        ["standard deviation", "", "", "4.00", "1.26", "3.69"],
+        ["seed 1", "0.125", "0.00", "64", "64", "+0"],
+        ["4 samples", "0.10", "–", "68", "66.5", "+1.50"],
+        ["mean", "", "", "64", "65.3", "−1.33"],
+        ["standard deviation", "", "", "4", "1.26", "3.69"],
     ]
     assert written["notes"] == [last.details["sentence"]]
     assert "in favour of the method" in written["explain"]
@@ -82,6 +82,6 @@ def test_a_uniform_run_has_neither_lambdas_nor_a_control(page: Page) -> None:
     written = table(page, "sensitivity", numbered([started(), *each, summary([60.0, 2400.0], None)]))
     assert len(written["head"]) == 2
     assert written["rows"] == [
-        ["this run", "60.0"], ["seed 1", "2,400"], ["mean", "1,230"], ["standard deviation", "1,655"],
+        ["this run", "60"], ["seed 1", "2,400"], ["mean", "1,230"], ["standard deviation", "1,655"],
     ]  # fmt: skip
     assert "difference" not in written["explain"]

@@ -22,10 +22,13 @@ from neuroal.runs import estimate as estimating
 from neuroal.runs.estimate import check
 from neuroal.runs.events import BlockPruned, BlockScored, Evaluated, Event, Measured, Notice
 from neuroal.runs.plan import Shape, plan
+from neuroal.runs.pool import ModelPool
+from neuroal.runs.run import measure, run
 from neuroal.runs.spec import RunSpec
+from neuroal.runs.workshop import known
 from neuroal.twin import sparse_twin
 from tests.events import drained
-from tests.runs.helpers import weights_digest
+from tests.runs.helpers import records_of, weights_digest
 
 SMALL: dict[str, Any] = {
     "model": "tiny", "step": "both", "lambdas": (0.05, 0.2), "samples": 2, "length": 16, "eval_windows": 2,
@@ -149,6 +152,19 @@ def test_the_runs_own_figures_are_those_that_it_has(log: list[Event]) -> None:
     assert own.details["uniform"] == measured["perplexity", "uniform"].value
     chosen = {e.to_dict()["step"]: e.to_dict()["lam"] for e in log if type(e).__name__ == "LambdaChosen"}
     assert chosen == {"block": own.details["block_lambda"], "row": own.details["row_lambda"]}
+
+
+def test_asked_of_a_finished_run_it_is_the_same(log: list[Event]) -> None:
+    """Its lambdas come from its log, its pruned model from the store; only the other calibrations are searched."""
+    pool, kept = ModelPool(), []
+    spec = spec_of(evaluations=("perplexity",))
+    before = list(run(spec, pool=pool, keep=kept.append))
+    more = dataclasses.replace(spec, evaluations=("perplexity", "sensitivity"), sensitivity_seeds=1)
+    later = list(measure(more, kept[0].twin, pool=pool, known=known(records_of(before))))
+    figures = [[(e.metric, e.value, e.details) for e in events if isinstance(e, Measured) and "sens" in e.metric]
+               for events in (log, later)]  # fmt: skip
+    assert figures[0] == figures[1] and len(figures[0]) == 5
+    assert not any(isinstance(e, BlockScored) for e in later)
 
 
 def test_each_calibration_is_told_as_soon_as_it_is_known_and_the_summary_last(log: list[Event]) -> None:
