@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import Counter
 from collections.abc import Generator
-from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -23,38 +21,19 @@ from neuroal.background import in_background
 from neuroal.calibration import calibration_tokens
 from neuroal.errors import UserError
 from neuroal.evaluation.perplexity import Perplexity, iter_perplexity
+from neuroal.evaluation.quiet import Plan, Progress, weight
 from neuroal.evaluation.spread import Spread, spread
+from neuroal.evaluation.variations import Change, variations
 from neuroal.models.loading import LanguageModel
 from neuroal.options import Options
 from neuroal.pruning import iter_prune, iter_written
-from neuroal.runs.estimate import MOST_TOKENS, SETUP_TOKENS, WALKS, kept_tokens
-from neuroal.runs.events import BlockPruned, BlockRated, BlockScored, Evaluated, Event, LambdaChosen, Measured
+from neuroal.runs.estimate import SETUP_TOKENS, WALKS
+from neuroal.runs.events import Evaluated, Event, Measured
 from neuroal.runs.plan import Shape, plan
-from neuroal.runs.spec import SOURCES, RunSpec
-from neuroal.texts import at_hand
+from neuroal.runs.spec import RunSpec
 from neuroal.twin import sparse_twin
 
-Result = TypeVar("Result")
-Plan = dict[str, dict[str, float]]
-
 METRIC = "sensitivity"
-
-# The number of samples is multiplied by these.
-FACTORS = (0.5, 2)
-
-# Seconds between two events of progress; inner events come much faster.
-PAUSE = 0.3
-
-# Progress is told in percent.
-WHOLE = 100
-
-
-@dataclass(frozen=True)
-class Change:
-    """A calibration: ``what`` differs from the run's own ("seed 1"; "this run" for its own), and the spec with it."""
-
-    what: str
-    spec: RunSpec
 
 
 @dataclass(frozen=True)
@@ -140,7 +119,7 @@ def iter_sensitivity(
         changes.insert(0, Change("this run", spec))
     shape = Shape(lm.info.blocks, lm.info.prunable, lm.info.parameters)
     plans = [_plan(change.spec, shape, own=change.spec is spec) for change in changes]
-    progress, found = _Progress(variant, plans), []
+    progress, found = Progress(variant, METRIC, plans), []
     for change in changes:
         started = time.perf_counter()
         try:
@@ -156,52 +135,12 @@ def iter_sensitivity(
     return Sensitivity(tuple(found), summary, tuple(notices))
 
 
-def variations(spec: RunSpec) -> tuple[list[Change], list[str]]:
-    """The other calibrations of a run, and a sentence for each that cannot be had: further seeds, half and twice the
-    samples, and other texts that are on this machine."""
-    changes, notices = [], []
-    for i in range(1, spec.sensitivity_seeds + 1):
-        seed = (spec.seed + i) % 2**31
-        changes.append(Change(f"seed {seed}", dataclasses.replace(spec, seed=seed)))
-    for factor in FACTORS:
-        samples = int(spec.samples * factor)
-        if not samples:
-            continue
-        try:
-            changes.append(Change(f"{samples} sample{'s' * (samples > 1)}", _resized(spec, factor)))
-        except UserError as error:
-            notices.append(f"Calibration sensitivity leaves out {samples} samples: {error}")
-    absent = []
-    for source, label in SOURCES.items():
-        name = label.removesuffix(" (Hub)")
-        if source in (spec.source, "own"):
-            continue
-        if at_hand(source):
-            changes.append(Change(name, dataclasses.replace(spec, source=source)))
-        else:
-            absent.append(name)
-    if absent:
-        notices.append(f"Calibration sensitivity leaves out {', '.join(absent)}: not on this machine.")
-    return changes, notices
-
-
-def _resized(spec: RunSpec, factor: float) -> RunSpec:
-    """More or fewer samples to search with and to prune with; raises UserError beyond what a run may have."""
-    prune = spec.prune_samples and max(1, int(spec.prune_samples * factor))
-    resized = dataclasses.replace(spec, samples=int(spec.samples * factor), prune_samples=prune)
-    if kept_tokens(resized) > MOST_TOKENS:
-        raise UserError(
-            f"These would be {kept_tokens(resized):,} tokens, but at most {MOST_TOKENS:,} are kept at once."
-        )
-    return resized
-
-
 def work(spec: RunSpec, shape: Shape) -> tuple[float, float]:
     """Units of work in a run, and their mean weight, as in ``neuroal.runs.plan``."""
     plans = [_plan(spec, shape, own=True), *(_plan(change.spec, shape) for change in variations(spec)[0])]
     units = sum(stage["units"] for stages in plans for stage in stages.values())
     setups = sum(stage.partition(":")[0] in WALKS for stages in plans for stage in stages)
-    return units, (sum(map(_weight, plans)) + setups * SETUP_TOKENS * shape.blocks) / units
+    return units, (sum(map(weight, plans)) + setups * SETUP_TOKENS * shape.blocks) / units
 
 
 def _plan(spec: RunSpec, shape: Shape, own: bool = False) -> Plan:
@@ -209,10 +148,6 @@ def _plan(spec: RunSpec, shape: Shape, own: bool = False) -> Plan:
     stages = plan(dataclasses.replace(spec, evaluations=("perplexity",)), shape)
     left = {"evaluate:chosen", "prune:uniform", "evaluate:uniform"} if own else set(stages) - {"evaluate:dense"}
     return {name: stage for name, stage in stages.items() if name in left}
-
-
-def _weight(stages: Plan) -> float:
-    return sum(stage["units"] * stage["weight"] for stage in stages.values())
 
 
 def _told(one: Variation, variant: str, source: str, windows: Tensor, seconds: float) -> Measured:
@@ -225,7 +160,7 @@ def _told(one: Variation, variant: str, source: str, windows: Tensor, seconds: f
 class _Trial:
     """Everything with one calibration. Each stage yields progress only."""
 
-    def __init__(self, lm: LanguageModel, change: Change, windows: Tensor, progress: _Progress) -> None:
+    def __init__(self, lm: LanguageModel, change: Change, windows: Tensor, progress: Progress) -> None:
         self.lm, self.spec, self.what = lm, change.spec, change.what
         self.windows, self.progress = windows, progress
 
@@ -273,54 +208,3 @@ class _Trial:
         quietly = self.progress.quietly
         yield from quietly(iter_prune(twin, self.pruning, allocation, variant=variant, written=written))
         return (yield from quietly(iter_perplexity(twin, self.windows, variant=variant)))
-
-
-class _Progress:
-    """How much of the planned work is done: inner events become one figure."""
-
-    def __init__(self, variant: str, plans: list[Plan]) -> None:
-        self.variant, self.plans = variant, plans
-        self.total, self.behind, self.last = sum(map(_weight, plans)), 0.0, 0.0
-        self.at, self.seen = 0, Counter[str]()
-
-    def quietly(self, events: Generator[Any, None, Result]) -> Generator[Evaluated, None, Result]:
-        """The same generator; of what it yields only that something happened is passed on, and not more than a few
-        times a second."""
-        with closing(events):
-            while True:
-                try:
-                    self._count(next(events))
-                except StopIteration as end:
-                    return end.value
-                if time.monotonic() - self.last >= PAUSE:
-                    yield self._event()
-
-    def next(self) -> Evaluated:
-        """The current calibration is done, or left out."""
-        self.behind += _weight(self.plans[self.at])
-        self.at, self.seen = self.at + 1, Counter()
-        return self._event()
-
-    def _count(self, event: Any) -> None:
-        """Units of the plan, by stage; where not every candidate is scored, the rest is done with the choice."""
-        if isinstance(event, BlockScored):
-            self.seen[event.step] += 1
-        elif isinstance(event, LambdaChosen):
-            self.seen[event.step] = 10**9
-        elif isinstance(event, BlockRated):
-            self.seen["rate"] += 1
-        elif isinstance(event, BlockPruned):
-            self.seen[f"prune:{event.variant}"] += 1
-        elif isinstance(event, Evaluated):
-            stage = f"evaluate:{event.variant}"
-            planned = self.plans[self.at].get(stage, {"units": 0})["units"]
-            self.seen[stage] = planned * event.done / event.total
-
-    def _event(self) -> Evaluated:
-        self.last = time.monotonic()
-        inside = 0.0
-        if self.at < len(self.plans):
-            stages = self.plans[self.at].items()
-            inside = sum(min(self.seen[name], stage["units"]) * stage["weight"] for name, stage in stages)
-        done = WHOLE if self.at == len(self.plans) else int(WHOLE * (self.behind + inside) / self.total)
-        return Evaluated(self.variant, min(done, WHOLE), WHOLE, METRIC)

@@ -14,9 +14,11 @@ from torch import Tensor
 
 import neuroal
 from neuroal.errors import UserError
-from neuroal.evaluation import sensitivity
+from neuroal.evaluation import quiet, sensitivity
+from neuroal.evaluation import variations as varying
 from neuroal.evaluation.kinds import EVALUATIONS
-from neuroal.evaluation.sensitivity import Sensitivity, Variation, iter_sensitivity, variations, work
+from neuroal.evaluation.sensitivity import Sensitivity, Variation, iter_sensitivity, work
+from neuroal.evaluation.variations import variations
 from neuroal.models.loading import LanguageModel
 from neuroal.runs import estimate as estimating
 from neuroal.runs.estimate import check
@@ -40,7 +42,7 @@ SHAPE = Shape(8, 1_474_560, 1_738_880)
 @pytest.fixture(autouse=True)
 def _every_event(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Progress at each inner event, and no texts of the person who runs this."""
-    monkeypatch.setattr(sensitivity, "PAUSE", 0.0)
+    monkeypatch.setattr(quiet, "PAUSE", 0.0)
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "no texts"))
 
 
@@ -139,7 +141,7 @@ def test_the_summary_is_that_of_the_variations(tiny: LanguageModel, windows: Ten
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sensitivity, "PAUSE", 0.0)
+        patch.setattr(quiet, "PAUSE", 0.0)
         patch.setenv("HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("none")))
         return drained(neuroal.run(spec_of(evaluations=("perplexity", "sensitivity"))))[0]
 
@@ -199,8 +201,8 @@ def test_progress_grows_to_the_whole(log: list[Event]) -> None:
 
 def test_at_most_a_few_events_a_second(tiny: LanguageModel, windows: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the clock stands still only the ends of calibrations are told."""
-    monkeypatch.setattr(sensitivity, "PAUSE", 0.3)
-    monkeypatch.setattr(sensitivity.time, "monotonic", lambda: 1.0)
+    monkeypatch.setattr(quiet, "PAUSE", 0.3)
+    monkeypatch.setattr(quiet.time, "monotonic", lambda: 1.0)
     events, found = drained(iter_sensitivity(tiny, spec_of(), windows))
     assert sum(isinstance(e, Evaluated) for e in events) == 1 + len(found.variations)
 
@@ -255,7 +257,7 @@ def test_more_samples_than_are_allowed_are_left_out_with_a_notice(monkeypatch: p
     changes, notices = variations(spec_of(samples=200))
     assert [c.what for c in changes] == ["seed 1", "100 samples"]
     assert "leaves out 400 samples: Samples" in notices[0] and "1 to 256" in notices[0]
-    monkeypatch.setattr(sensitivity, "MOST_TOKENS", 2 * 16)
+    monkeypatch.setattr(varying, "MOST_TOKENS", 2 * 16)
     changes, notices = variations(spec_of())
     assert [c.what for c in changes] == ["seed 1", "1 sample"]
     assert "64 tokens, but at most 32" in notices[0]
@@ -271,7 +273,7 @@ def test_a_text_on_this_machine_is_tried_and_one_that_fails_is_left_out(
             raise UserError("The text could not be loaded; choose another one.")
         return prose if source == "wikitext2" else neuroal.calibration_tokens(tokenizer, source, *args)
 
-    monkeypatch.setattr(sensitivity, "at_hand", lambda source: source in ("prose", "wikitext2", "ptb"))
+    monkeypatch.setattr(varying, "at_hand", lambda source: source in ("prose", "wikitext2", "ptb"))
     monkeypatch.setattr(sensitivity, "calibration_tokens", drawn)
     events, found = drained(iter_sensitivity(tiny, spec_of(step="block"), windows, variant="chosen"))
     assert [one.what for one in found.variations] == ["seed 1", "1 sample", "4 samples", "WikiText-2"]
