@@ -189,7 +189,7 @@ def test_the_plan_knows_how_many_windows_the_held_out_text_has(
     from neuroal import calibration
 
     text = calibration.held_out_text("prose")[:3000]
-    monkeypatch.setattr(calibration, "held_out_text", lambda _: text)
+    monkeypatch.setattr(calibration, "held_out_text", lambda *_: text)
     available = len(language_model.tokenizer(text).input_ids) // 128
     assert 0 < available < 1000
     spec = RunSpec(model="random", **{**SMALL, "top_up": "uniform", "eval_windows": 1000})
