@@ -20,6 +20,7 @@ from neuroal.runs.events import (
     RunStarted,
 )
 from neuroal.runs.store import Store
+from neuroal.runs.summary import summary
 
 logger = logging.getLogger(__name__)
 
@@ -78,9 +79,10 @@ class RunLog:
         n = self._last("n", 0) + 1  # not their count: one may be missing in the store
         t = self._last("t", 0.0) if self._zero is None else round(time.monotonic() - self._zero, 3)
         payload = happened.to_dict()
-        if save:
-            self._store.append(self.run_id, n, t, payload, status)
         record = {"n": n, "t": t, **payload}
+        if save:
+            figures = summary([*self._records, record]) if status in ENDED else None
+            self._store.append(self.run_id, n, t, payload, status, figures)
         self._records.append(record)
         self.status = status or self.status
         if status in ENDED:

@@ -10,8 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, false, inspect, text
 from sqlalchemy.engine import URL
+from sqlalchemy.schema import CreateColumn
 from sqlmodel import Field, Session, SQLModel, col, create_engine, select
 
 # The states of a run; the first two are the ones a stopped server leaves behind.
@@ -19,7 +20,10 @@ GOING = ("queued", "running")
 
 
 class RunRow(SQLModel, table=True):
-    """A run: its question and where it stands."""
+    """A run: its question and where it stands.
+
+    What came later than the first stores has a default, and is added to a store that lacks it.
+    """
 
     __tablename__ = "runs"
 
@@ -29,6 +33,12 @@ class RunRow(SQLModel, table=True):
     status: str = Field(index=True)
     private: bool = False
     created: str
+    kind: str = Field(default="run", index=True, sa_column_kwargs={"server_default": "run"})
+    summary: str = Field(default="{}", sa_column_kwargs={"server_default": "{}"})
+    name: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    tags: str = Field(default="[]", sa_column_kwargs={"server_default": "[]"})
+    pinned: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    deleted: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class EventRow(SQLModel, table=True):
@@ -56,20 +66,33 @@ class Store:
         )
         event.listen(self.engine, "connect", _tune)
         SQLModel.metadata.create_all(self.engine)
+        _add_missing_columns(self.engine)
 
-    def add_run(self, run_id: str, key: str, spec: str, *, private: bool) -> None:
-        """A new run, queued."""
+    def add_run(self, run_id: str, key: str, spec: str, *, private: bool, kind: str = "run") -> None:
+        """A new run, queued; ``kind`` "sweep" for what is no run but starts some."""
         created = datetime.datetime.now(datetime.timezone.utc).isoformat()
+        row = RunRow(id=run_id, key=key, spec=spec, status="queued", private=private, created=created, kind=kind)
         with Session(self.engine) as session:
-            session.add(RunRow(id=run_id, key=key, spec=spec, status="queued", private=private, created=created))
+            session.add(row)
             session.commit()
 
-    def append(self, run_id: str, n: int, t: float, payload: dict[str, Any], status: str | None = None) -> None:
-        """One event, and the run's new status with it, in one transaction."""
+    def append(
+        self,
+        run_id: str,
+        n: int,
+        t: float,
+        payload: dict[str, Any],
+        status: str | None = None,
+        summary: dict[str, Any] | None = None,
+    ) -> None:
+        """One event, and the run's new status and summary with it, in one transaction."""
         with Session(self.engine) as session:
             session.add(EventRow(run_id=run_id, n=n, t=t, payload=json.dumps(payload, separators=(",", ":"))))
             if status:
-                session.get_one(RunRow, run_id).status = status
+                row = session.get_one(RunRow, run_id)
+                row.status = status
+                if summary is not None:
+                    row.summary = json.dumps(summary, separators=(",", ":"))
             session.commit()
 
     def ask_more(self, run_id: str, spec: str) -> None:
@@ -90,7 +113,7 @@ class Store:
             return [{"n": row.n, "t": row.t, **_readable(row)} for row in rows]
 
     def going(self) -> list[str]:
-        """Runs that were queued or running when the process that owned them ended."""
+        """Runs, and what starts some, that were queued or running when the process that owned them ended."""
         with Session(self.engine) as session:
             return list(session.exec(select(RunRow.id).where(col(RunRow.status).in_(GOING))).all())
 
@@ -105,6 +128,19 @@ class Store:
     def close(self) -> None:
         """Lets go of the file."""
         self.engine.dispose()
+
+
+def _add_missing_columns(engine: Engine) -> None:
+    """Brings a store of an earlier version up to date: columns are only ever added, each with a default."""
+    there = {column["name"] for column in inspect(engine).get_columns(RunRow.__tablename__)}
+    table = SQLModel.metadata.tables[RunRow.__tablename__]
+    with engine.begin() as connection:
+        for column in table.columns:
+            if column.name not in there:
+                added = CreateColumn(column).compile(dialect=engine.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {added}"))
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
 
 
 def _readable(row: EventRow) -> dict[str, Any]:
