@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from neuroal.models.loading import LanguageModel
     from neuroal.runs.plan import Shape
-    from neuroal.runs.pool import ModelPool
     from neuroal.runs.spec import RunSpec
 
 Result = TypeVar("Result")
@@ -43,7 +42,6 @@ class Ground:
     spec: RunSpec
     lm: LanguageModel
     windows: Tensor
-    pool: ModelPool
     target: float
     lambdas: Mapping[str, float]
 

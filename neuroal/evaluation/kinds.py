@@ -42,14 +42,11 @@ class Perplexity(Evaluation):
         return reading(spec, shape)
 
     def measure(self, ground: Ground, variant: str, model: nn.Module) -> Generator[Event, None, None]:
-        """The dense model's figure is remembered by the pool."""
+        """One figure."""
         from neuroal.evaluation.perplexity import iter_perplexity
 
-        started, dense = time.perf_counter(), variant == "dense"
-        figure = ground.pool.dense_figure(ground.lm, ground.windows) if dense else None
-        figure = figure or (yield from iter_perplexity(model, ground.windows, variant=variant))
-        if dense:
-            ground.pool.remember_dense(ground.lm, ground.windows, figure)
+        started = time.perf_counter()
+        figure = yield from iter_perplexity(model, ground.windows, variant=variant)
         length = ground.windows.shape[1]
         yield self.measured(ground, variant, started, figure.value, figure.stderr, figure.predictions, length)
 

@@ -6,11 +6,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from torch import Tensor
-
-from neuroal.calibration import digest
-from neuroal.evaluation.perplexity import Perplexity
 from neuroal.models.loading import LanguageModel, load
+from neuroal.runs.shared import Shared
 
 # Dense models kept in memory; the one used longest ago is let go first.
 KEPT = 2
@@ -19,12 +16,16 @@ Key = tuple[str, "str | None", str]
 
 
 class ModelPool:
-    """A small cache of language models and of what was measured on them. Safe to use from several threads."""
+    """A small cache of language models and of what was measured on them. Safe to use from several threads.
+
+    Attributes:
+        shared: figures that do not depend on what a single run chose.
+    """
 
     def __init__(self, kept: int = KEPT) -> None:
         self.kept = kept
         self._models: OrderedDict[Key, LanguageModel] = OrderedDict()
-        self._figures: dict[tuple[str, str], Perplexity] = {}
+        self.shared = Shared()
         self._lock = threading.Lock()
         self._loading: dict[Key, threading.Lock] = {}
 
@@ -56,16 +57,3 @@ class ModelPool:
         """Whether some form of the model is in memory."""
         with self._lock:
             return any(key[0] == name for key in self._models)
-
-    def dense_figure(self, lm: LanguageModel, windows: Tensor) -> Perplexity | None:
-        """The dense model's perplexity on these windows, if it was measured in this process."""
-        return self._figures.get(_figure_key(lm, windows))
-
-    def remember_dense(self, lm: LanguageModel, windows: Tensor, figure: Perplexity) -> None:
-        """Keeps a figure for the next run on the same model and windows."""
-        self._figures[_figure_key(lm, windows)] = figure
-
-
-def _figure_key(lm: LanguageModel, windows: Tensor) -> tuple[str, str]:
-    info = lm.info
-    return f"{info.folder}|{info.dtype}|{info.device}", digest(windows)

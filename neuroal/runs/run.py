@@ -19,7 +19,6 @@ from neuroal.allocation import Allocation
 from neuroal.api import drain, iter_allocate
 from neuroal.background import in_background, mapped
 from neuroal.calibration import calibration_tokens, digest, held_out_windows
-from neuroal.evaluation.base import Evaluation, Ground
 from neuroal.evaluation.start import begun, start_token
 from neuroal.models.loading import LanguageModel
 from neuroal.options import Options
@@ -34,15 +33,14 @@ from neuroal.runs.events import (
     RunStarted,
     StageStarted,
 )
-from neuroal.runs.plan import Shape, asked, plan, variants
+from neuroal.runs.measuring import VARIANT_WORDS, Measuring
+from neuroal.runs.plan import Shape, plan
 from neuroal.runs.pool import ModelPool
 from neuroal.runs.spec import RunSpec
 from neuroal.topups import TOP_UPS
 from neuroal.twin import sparse_twin
 
 Result = TypeVar("Result")
-
-VARIANT_WORDS = {"dense": "dense model", "uniform": "uniformly pruned control", "chosen": "pruned model"}
 
 
 @dataclass
@@ -222,27 +220,19 @@ class _Work:
 
     def measure(self, twin: nn.Module, target: float) -> Generator[Event, None, None]:
         """Everything that is asked of the dense model, the pruned one, and a uniform control that is made for it."""
-        yield from self._measure("dense", self.lm.model, target)
-        yield from self._measure("chosen", twin, target)
-        if "uniform" in variants(self.spec) and self._open("uniform"):
+        if self.windows is None:
+            return
+
+        def control() -> Generator[Event, None, nn.Module]:
             # as own ratios, all the same: a pattern's own ratio need not be that of the run
             same = {"block_sparsity": (target,) * len(self.lm.stack)}
             uniform = drain(self._allocation("custom", **same))  # its ratios are no news for the page
-            control = yield from self.prune(uniform, "uniform")
-            yield from self._measure("uniform", control, target)
+            return (yield from self.prune(uniform, "uniform"))
 
-    def _measure(self, variant: str, model: nn.Module, target: float) -> Generator[Event, None, None]:
-        if self.windows is None:
-            return
-        ground = Ground(self.spec, self.lm, self.windows, self.pool, target, self.lambdas)
-        for evaluation in self._open(variant):
-            sentence = evaluation.sentence.format(VARIANT_WORDS[variant])
-            yield StageStarted(evaluation.stage(variant), sentence)
-            yield from evaluation.measure(ground, variant, model)
-
-    def _open(self, variant: str) -> list[Evaluation]:
-        """What is asked of a variant and not known yet."""
-        return [e for e in asked(self.spec, variant) if (e.name, variant) not in self.known.measured]
+        measuring = Measuring(
+            self.spec, self.lm, self.tokens, self.windows, self.pool, target, self.lambdas, self.known.measured, control
+        )
+        yield from measuring.of_all(twin)
 
 
 def narrated(

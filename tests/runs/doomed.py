@@ -37,10 +37,8 @@ def run(folder: Path, model: str, nth: int) -> None:
     workshop = Workshop(folder)
     save, scored = workshop.jobs.store.append, itertools.count(1)
 
-    def append_or_stand_still(
-        run_id: str, n: int, t: float, payload: dict[str, Any], status: str | None = None
-    ) -> None:
-        save(run_id, n, t, payload, status)
+    def append_or_stand_still(run_id: str, n: int, t: float, payload: dict[str, Any], *more: Any) -> None:
+        save(run_id, n, t, payload, *more)
         if payload["kind"] == "BlockScored" and next(scored) == nth:
             print(run_id, flush=True)
             threading.Event().wait()

@@ -44,8 +44,8 @@ def stop_after(workshop: Workshop, monkeypatch: pytest.MonkeyPatch, kind: str, n
     """Cancels whatever run is the first to save its n-th event of a kind."""
     save, seen = workshop.jobs.store.append, [0]
 
-    def append(run_id: str, n: int, t: float, payload: dict[str, Any], status: str | None = None) -> None:
-        save(run_id, n, t, payload, status)
+    def append(run_id: str, n: int, t: float, payload: dict[str, Any], *more: Any) -> None:
+        save(run_id, n, t, payload, *more)
         seen[0] += payload["kind"] == kind
         if seen[0] == nth and payload["kind"] == kind:
             workshop.jobs.cancel(run_id)
