@@ -27,6 +27,7 @@ from neuroal.pruning import iter_prune, iter_written
 from neuroal.runs.events import (
     CalibrationReady,
     Event,
+    Measured,
     ModelReady,
     Notice,
     RunFinished,
@@ -47,11 +48,11 @@ VARIANT_WORDS = {"dense": "dense model", "uniform": "uniformly pruned control", 
 
 @dataclass
 class Known:
-    """What an interrupted run had finished: scores by (step, lambda), what was measured: (metric, variant), and the
-    lambdas chosen, by step."""
+    """What an interrupted run had finished: scores by (step, lambda), figures by (metric, variant), and the lambdas
+    chosen, by step."""
 
     scores: Mapping[tuple[str, float], float] = field(default_factory=dict)
-    measured: frozenset[tuple[str, str]] = frozenset()
+    measured: Mapping[tuple[str, str], Measured] = field(default_factory=dict)
     lambdas: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -234,7 +235,7 @@ class _Work:
     def _measure(self, variant: str, model: nn.Module, target: float) -> Generator[Event, None, None]:
         if self.windows is None:
             return
-        ground = Ground(self.spec, self.lm, self.windows, self.pool, target, self.lambdas)
+        ground = Ground(self.spec, self.lm, self.windows, self.pool, target, self.lambdas, self.known.measured)
         for evaluation in self._open(variant):
             sentence = evaluation.sentence.format(VARIANT_WORDS[variant])
             yield StageStarted(evaluation.stage(variant), sentence)

@@ -37,7 +37,7 @@ def table(page: Page, name: str, records: list[Record]) -> Any:
 
 def told(what: str, lambdas: tuple[float | None, float | None], value: float, uniform: float | None) -> Measured:
     """As the evaluation tells of a calibration."""
-    one = Variation(what, "prose", 0, 8, *lambdas, value, 0.5, uniform, 100)
+    one = Variation(what, "prose", 0, 8, *lambdas, value, 0.5, uniform, 0.5, 100)
     details = {"block_lambda": lambdas[0], "row_lambda": lambdas[1], "uniform": uniform, "difference": one.difference}
     return Measured("chosen", f"sensitivity/{what}", "prose", value, 0.5, 100, 64, 1.0, details)
 
