@@ -12,11 +12,12 @@ from typing import Any
 from components.fold import State, empty_state, fold, fold_all
 from components.heatmaps import heatmap, rows
 from components.plotting import DARK, LIGHT, Figure, Matrix, Palette, axis, layout
+from components.spread import spread
 from components.status import active_step, lambda_text, progress, sentence, target, variant_name
 
 __all__ = ["DARK", "LIGHT", "NAMES", "empty_state", "figures", "fold", "fold_all", "progress", "sentence"]
 
-NAMES = ("heatmap", "scores", "ratings", "sparsity", "rows", "damage")
+NAMES = ("heatmap", "scores", "ratings", "sparsity", "rows", "damage", "spread")
 
 
 def figures(state: State, *, palette: Palette, step: str | None = None) -> dict[str, Figure]:
@@ -34,6 +35,7 @@ def figures(state: State, *, palette: Palette, step: str | None = None) -> dict[
         "sparsity": _sparsity(state, palette),
         "rows": rows(state, palette),
         "damage": _damage(state, palette),
+        "spread": spread(state, palette),
     }
     return {name: figure for name, figure in drawn.items() if figure is not None}
 

@@ -42,7 +42,36 @@
       explain: () => "Perplexity on held-out text: how surprised the model is by each next word. Lower is better;"
         + " Uniform is the control, pruned to the same sparsity everywhere.",
     },
+    spread: {
+      title: "Which differences mean something",
+      explain: (state) => {
+        const [method, control] = ["chosen", "uniform"].map((variant) => NeuroAL.variantName(state, variant));
+        const above = "Pale lines: standard error over the held-out text, which all rows share."
+          + " Bands: mean ± standard deviation of the dots.";
+        if (NeuroAL.calibrations(state).every((one) => one.difference === null)) return above;
+        return `${verdict(NeuroAL.spreadOf(state), method, control)}${above} Below: the difference on`
+          + ` the same tokens, and its mean with the 95 % interval; left of 0 ${method} is better. Grey: how far apart`
+          + ` calibration alone puts two runs of ${method}.`;
+      },
+    },
   };
+
+  // What the summary of several calibrations says of the method and its control.
+  const VERDICTS = {
+    better: (method, control) => `On the same calibration ${method} is better than ${control}, beyond chance. `,
+    worse: (method, control) => `On the same calibration ${method} is worse than ${control}, beyond chance. `,
+    open: (method, control) => `On the same calibration ${method} and ${control} differ by no more than chance. `,
+    few: () => "Too few calibrations to tell the difference from chance. ",
+    same: (method, control) => `${method} and ${control} have the same perplexity each time. `,
+  };
+
+  /** What the difference means, and whether it also shows between runs on different calibrations. */
+  function verdict({ verdict: found, difference, apart }, method, control) {
+    if (!found) return "";
+    const hidden = ["better", "worse"].includes(found) && Math.abs(difference.mean) < apart;
+    return VERDICTS[found](method, control)
+      + (hidden ? "Another calibration changes more than that, so compare runs on the same one. " : "");
+  }
 
   const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 

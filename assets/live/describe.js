@@ -50,7 +50,21 @@
       });
       return ["Perplexity on held-out text, lower is better.", ["model", "perplexity", "standard error"], rows];
     },
+    spread: (state) => spread(state),
   };
+
+  /** A row for each calibration, and the summary in a sentence. */
+  function spread(state) {
+    const found = NeuroAL.calibrations(state), compared = found.some((one) => one.difference !== null);
+    const variants = compared ? ["chosen", "uniform"] : ["chosen"];
+    const head = variants.flatMap((variant) => [NeuroAL.variantName(state, variant), "standard error"]);
+    const rows = found.map((one) => [
+      one.what, ...variants.flatMap((variant) => [score(one[variant]), score(one[`${variant}_stderr`])]),
+      ...(compared ? [score(one.difference)] : []),
+    ]);
+    const sentence = NeuroAL.spreadOf(state).sentence ?? "Perplexity by calibration, lower is better.";
+    return [sentence, ["calibration", ...head, ...(compared ? ["difference"] : [])], rows];
+  }
 
   /** What the target is the mean of. */
   const targeted = (state) => (state.spec.exclude?.length ? "what is not kept dense" : "the whole model");

@@ -18,6 +18,7 @@
     sparsity: (state, palette) => sparsity(state, palette),
     rows: (state, palette) => NeuroAL.rows(state, palette),
     damage: (state, palette) => damage(state, palette),
+    spread: (state, palette) => NeuroAL.spread(state, palette),
   };
 
   const figure = (name, state, palette, step = null) => DRAW[name](state, palette, step);

@@ -17,8 +17,9 @@
   const CHANGES = {
     RunStarted: EVERYTHING, SearchStarted: ["heatmap", "sparsity", "scores"],
     CandidateStarted: ["heatmap", "sparsity"], BlockScored: ["heatmap"], CandidateFinished: ["heatmap", "scores"],
-    LambdaChosen: ["heatmap", "scores", "sparsity"], PruningFinished: ["config"], BlockRated: ["ratings"], AllocationReady: ["sparsity", "damage"],
-    RowsAllocated: ["rows"], BlockPruned: ["sparsity"], Measured: ["damage", ...NeuroAL.TABLES, "config"],
+    LambdaChosen: ["heatmap", "scores", "sparsity"], PruningFinished: ["config"], BlockRated: ["ratings"],
+    AllocationReady: ["sparsity", "damage", "spread"],
+    RowsAllocated: ["rows"], BlockPruned: ["sparsity"], Measured: ["damage", "spread", ...NeuroAL.TABLES, "config"],
     TokensCompared: ["text"],
   };
 

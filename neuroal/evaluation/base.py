@@ -37,13 +37,17 @@ VARIANTS = ("dense", "chosen", "uniform")
 @dataclass(frozen=True)
 class Ground:
     """What an evaluation stands on: the question, the dense model, the held-out windows, int64 [n, length], and of the
-    run's own pruned model the sparsity that it was to reach and the lambda that each step chose, by step."""
+    run's own pruned model the sparsity that it was to reach and the lambda that each step chose, by step.
+
+    ``known``: what an interrupted run had measured, by metric and variant, for an evaluation of many figures to go on.
+    """
 
     spec: RunSpec
     lm: LanguageModel
     windows: Tensor
     target: float
     lambdas: Mapping[str, float]
+    known: Mapping[tuple[str, str], Measured]
 
 
 class Evaluation(ABC):

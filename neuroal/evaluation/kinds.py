@@ -231,11 +231,14 @@ class Sensitivity(Evaluation):
 
     def measure(self, ground: Ground, variant: str, model: nn.Module) -> Generator[Event, None, None]:
         """A figure for each calibration; then their standard deviation, with the summary."""
-        from neuroal.evaluation.sensitivity import Own, iter_sensitivity
+        from neuroal.evaluation.sensitivity import Own, iter_sensitivity, told_before
 
         started, lambdas = time.perf_counter(), ground.lambdas
         own = Own(model, ground.target, lambdas.get("block"), lambdas.get("row"))
-        found = yield from iter_sensitivity(ground.lm, ground.spec, ground.windows, variant=variant, own=own)
+        known = told_before(ground.known, variant)
+        found = yield from iter_sensitivity(
+            ground.lm, ground.spec, ground.windows, variant=variant, own=own, known=known
+        )
         for notice in found.notices:
             yield Notice(notice)
         if found.spread is None:

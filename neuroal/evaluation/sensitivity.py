@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ class Variation:
         source, seed, samples: the calibration.
         block_lambda, row_lambda: chosen on it; None where that step did not run.
         perplexity, stderr: of the model pruned with it, and its standard error over windows.
-        uniform: perplexity of the control; None where the method is the control itself.
+        uniform, uniform_stderr: the same of the control; None where the method is the control itself.
         predictions: how many each perplexity is the mean of.
     """
 
@@ -68,6 +68,7 @@ class Variation:
     perplexity: float
     stderr: float
     uniform: float | None
+    uniform_stderr: float | None
     predictions: int
 
     @property
@@ -98,6 +99,7 @@ def iter_sensitivity(
     *,
     variant: str = "",
     own: Own | None = None,
+    known: Mapping[str, Variation] | None = None,
 ) -> Generator[Event, None, Sensitivity]:
     """Repeats search, pruning and perplexity on other calibrations, one twin at a time.
 
@@ -106,6 +108,7 @@ def iter_sensitivity(
         windows: int64 [n, length], held out.
         variant: names the model in the events.
         own: of the run, for its own figures without another search.
+        known: calibrations that are measured already, by what they are; they are not measured or told again.
 
     Yields:
         Evaluated in percent of the work, at most a few a second and often the same again: closing takes effect at each.
@@ -119,8 +122,12 @@ def iter_sensitivity(
         changes.insert(0, Change("this run", spec))
     shape = Shape(lm.info.blocks, lm.info.prunable, lm.info.parameters)
     plans = [_plan(change.spec, shape, own=change.spec is spec) for change in changes]
-    progress, found = Progress(variant, METRIC, plans), []
+    progress, known, found = Progress(variant, METRIC, plans), known or {}, []
     for change in changes:
+        if change.what in known:
+            found.append(known[change.what])
+            yield progress.next()
+            continue
         started = time.perf_counter()
         try:
             one = yield from _Trial(lm, change, windows, progress).measured(own if change.spec is spec else None)
@@ -157,6 +164,23 @@ def _told(one: Variation, variant: str, source: str, windows: Tensor, seconds: f
     return Measured(variant, what, source, value, stderr, predictions, length, seconds, details)
 
 
+def told_before(measured: Mapping[tuple[str, str], Measured], variant: str) -> dict[str, Variation]:
+    """The calibrations that an interrupted run had measured, by what they are.
+
+    Args:
+        measured: its figures, by metric and variant.
+    """
+    found = {}
+    for (metric, of), event in measured.items():
+        _, inside, what = metric.partition(f"{METRIC}/")
+        if inside and of == variant:
+            figures = {"perplexity": event.value, "stderr": event.stderr, "predictions": event.tokens}
+            # what an older version did not tell is not known
+            fields = {field.name: event.details.get(field.name) for field in dataclasses.fields(Variation)}
+            found[what] = Variation(**fields | figures)
+    return found
+
+
 class _Trial:
     """Everything with one calibration. Each stage yields progress only."""
 
@@ -183,10 +207,10 @@ class _Trial:
             # as in a run: ratios of one's own, all the same, because a pattern's ratio need not be the run's
             same = (allocation.target,) * len(self.lm.stack)
             uniform = drain(self._allocation(tokens, "custom", block_sparsity=same))
-            control = (yield from self._pruned(uniform, "uniform", written)).value
+            control = yield from self._pruned(uniform, "uniform", written)
         return Variation(
             self.what, spec.source, spec.seed, spec.samples, allocation.block_lambda, allocation.row_lambda,
-            figure.value, figure.stderr, control, figure.predictions,
+            figure.value, figure.stderr, control and control.value, control and control.stderr, figure.predictions,
         )  # fmt: skip
 
     def _tokens(self) -> Tensor:

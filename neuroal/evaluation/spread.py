@@ -59,6 +59,8 @@ class Spread:
         uniform, difference: of the control, and method minus control with the same tokens; None where there is none.
         apart: two runs of the method, each on text of its own, differ by less than this in 95 % of cases.
         better: in how many calibrations the method was better than the control.
+        verdict: "better" or "worse" where the difference is more than calibration does, "open" where it may be that,
+            "few" where too little is known to say, "same" where there is none, "" without a control.
         sentence: what follows.
     """
 
@@ -68,6 +70,7 @@ class Spread:
     difference: Figure | None
     apart: float
     better: int
+    verdict: str
     sentence: str
 
 
@@ -83,15 +86,15 @@ def spread(method: Sequence[float], uniform: Sequence[float] | None = None) -> S
     figure = Figure.of(method)
     apart = quantile(n) * math.sqrt(2) * figure.deviation  # the difference of two draws has twice the variance
     control = difference = None
-    better = 0
+    better, verdict = 0, ""
     if uniform is not None:
         differences = [a - b for a, b in zip(method, uniform, strict=True)]
         control, difference = Figure.of(uniform), Figure.of(differences)
-        better = sum(d < 0 for d in differences)
+        better, verdict = sum(d < 0 for d in differences), _verdict(n, difference)
     sentence = _about_one(n, figure, apart)
     if difference:
-        sentence += f" {_about_both(n, difference, better)}"
-    return Spread(n, figure, control, difference, apart, better, sentence)
+        sentence += f" {_about_both(n, difference, better, verdict)}"
+    return Spread(n, figure, control, difference, apart, better, verdict, sentence)
 
 
 def quantile(n: int) -> float:
@@ -109,9 +112,17 @@ def _about_one(n: int, method: Figure, apart: float) -> str:
     )
 
 
-def _about_both(n: int, difference: Figure, better: int) -> str:
+def _verdict(n: int, difference: Figure) -> str:
     """Whether the paired difference is larger than what calibration does to it."""
     if difference.smallest == difference.largest == 0:
+        return "same"
+    if n < LEAST:
+        return "few"
+    return "better" if difference.high < 0 else "worse" if difference.low > 0 else "open"
+
+
+def _about_both(n: int, difference: Figure, better: int, verdict: str) -> str:
+    if verdict == "same":
         return "The uniform control had the same perplexity each time."
     what = "lower" if difference.mean < 0 else "higher"
     count = better if difference.mean < 0 else n - better
@@ -119,10 +130,10 @@ def _about_both(n: int, difference: Figure, better: int) -> str:
         f"With the same calibration it was {what} than the uniform control's in {count} of {n}, "
         f"by {shown(abs(difference.mean))} on average"
     )
-    if n < LEAST:
+    if verdict == "few":
         return f"{told}; {n} calibrations are too few to say whether that is more than calibration does."
     low, high = difference.low, difference.high
-    if low > 0 or high < 0:
+    if verdict != "open":
         near, far = sorted((abs(low), abs(high)))
         told += f" (95 % interval {shown(near)} to {shown(far)}), which is more than calibration alone does."
     else:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from neuroal.calibration import digest
 from neuroal.evaluation.base import Evaluation, Ground
 from neuroal.models.loading import LanguageModel
-from neuroal.runs.events import Event, StageStarted
+from neuroal.runs.events import Event, Measured, StageStarted
 from neuroal.runs.plan import asked, variants
 from neuroal.runs.pool import ModelPool
 from neuroal.runs.shared import as_control, control_figure_key, control_key, dense_key
@@ -31,7 +31,7 @@ class Measuring:
         windows: int64 [n, length], held out.
         target: the sparsity that the pruned model was to reach.
         lambdas: that each step chose, by step.
-        measured: (metric, variant) of what an interrupted run had measured.
+        measured: what an interrupted run had measured, by metric and variant.
         control: prunes the uniform control.
     """
 
@@ -42,7 +42,7 @@ class Measuring:
     pool: ModelPool
     target: float
     lambdas: Mapping[str, float]
-    measured: frozenset[tuple[str, str]]
+    measured: Mapping[tuple[str, str], Measured]
     control: Callable[[], Generator[Event, None, nn.Module]]
 
     def of_all(self, twin: nn.Module) -> Generator[Event, None, None]:
@@ -82,7 +82,7 @@ class Measuring:
             yield from self.pool.shared.recording(key, self._measure(evaluation, variant, model))
 
     def _measure(self, evaluation: Evaluation, variant: str, model: nn.Module) -> Generator[Event, None, None]:
-        ground = Ground(self.spec, self.lm, self.windows, self.target, self.lambdas)
+        ground = Ground(self.spec, self.lm, self.windows, self.target, self.lambdas, self.measured)
         yield StageStarted(evaluation.stage(variant), evaluation.sentence.format(VARIANT_WORDS[variant]))
         yield from evaluation.measure(ground, variant, model)
 

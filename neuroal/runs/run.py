@@ -26,6 +26,7 @@ from neuroal.pruning import iter_prune, iter_written
 from neuroal.runs.events import (
     CalibrationReady,
     Event,
+    Measured,
     ModelReady,
     Notice,
     RunFinished,
@@ -45,11 +46,11 @@ Result = TypeVar("Result")
 
 @dataclass
 class Known:
-    """What an interrupted run had finished: scores by (step, lambda), what was measured: (metric, variant), and the
-    lambdas chosen, by step."""
+    """What an interrupted run had finished: scores by (step, lambda), figures by (metric, variant), and the lambdas
+    chosen, by step."""
 
     scores: Mapping[tuple[str, float], float] = field(default_factory=dict)
-    measured: frozenset[tuple[str, str]] = frozenset()
+    measured: Mapping[tuple[str, str], Measured] = field(default_factory=dict)
     lambdas: Mapping[str, float] = field(default_factory=dict)
 
 

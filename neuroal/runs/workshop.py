@@ -16,7 +16,7 @@ from neuroal.errors import UserError
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.importing import import_engine
 from neuroal.models.cache import data_folder
-from neuroal.runs.events import Event
+from neuroal.runs.events import Event, Measured
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
@@ -167,5 +167,5 @@ def known(records: list[dict[str, Any]]) -> Known:
     from neuroal.runs.run import Known
 
     scores = {(r["step"], r["lam"]): r["score"] for r in records if r["kind"] == "CandidateFinished"}
-    measured = frozenset((r["metric"], r["variant"]) for r in records if r["kind"] == "Measured")
+    measured = {(r["metric"], r["variant"]): Measured.from_dict(r) for r in records if r["kind"] == "Measured"}
     return Known(scores, measured, {r["step"]: r["lam"] for r in records if r["kind"] == "LambdaChosen"})

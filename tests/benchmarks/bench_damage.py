@@ -32,9 +32,6 @@ from neuroal.runs.spec import RunSpec
 
 Figures = dict[str, dict[str, Any]]
 
-# The control is a column of its own here, so no run measures another one.
-CONTROL = frozenset((name, "uniform") for name in EVALUATIONS.labels)
-
 
 def columns(arguments: argparse.Namespace) -> list[tuple[str, RunSpec]]:
     """(heading, run) of every pruned model."""
@@ -56,14 +53,17 @@ def measure(arguments: argparse.Namespace) -> None:
     figures: Figures = json.loads(path.read_text()) if path.exists() else {}
     pool = ModelPool()
     for heading, spec in columns(arguments):
-        known = {(name, variant) for name in EVALUATIONS.labels for variant, column in _places(heading)
-                 if name in figures.get(column, {})}  # fmt: skip
+        known = {
+            (name, variant): Measured(variant=variant, **figure)
+            for variant, column in _places(heading)
+            for name, figure in figures.get(column, {}).items()
+        }
         wanted = [name for name in spec.evaluations if (name, "chosen") not in known]
         if not wanted:
             continue
         spec = dataclasses.replace(spec, evaluations=tuple(wanted))
-        for event in run(spec, pool=pool, known=Known(measured=CONTROL | known)):
-            if isinstance(event, Measured):
+        for event in run(spec, pool=pool, known=Known(measured=known)):
+            if isinstance(event, Measured) and event.variant != "uniform":  # the control is a column of its own here
                 column = figures.setdefault(dict(_places(heading))[event.variant], {})
                 column[event.metric] = {k: v for k, v in dataclasses.asdict(event).items() if k != "variant"}
                 path.write_text(json.dumps(figures, indent=1))

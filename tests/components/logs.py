@@ -9,6 +9,7 @@ from typing import Any
 
 from neuroal.runs import events as ev
 from neuroal.runs.spec import RunSpec
+from tests.components.calibrations import measured_on, told
 
 Record = dict[str, Any]
 
@@ -277,6 +278,14 @@ def _table() -> dict[str, list[Record]]:
         "own ratios": own_ratios(),
         "everything measured": everything_measured(),
         "measured twice": [*everything_measured(), *everything_measured()[3:]],
+        "one calibration": numbered([started(), told("this run", (0.1, None), 60.0, 65.5)]),
+        "calibrations": numbered([started(), *measured_on([60.0, 64.0, 61.0, 63.5], [65.5, 68.0, 66.5, 68.0])]),
+        "calibrations that come to nothing": numbered([started(), *measured_on([60.0, 64.0], [60.0, 64.0])]),
+        "calibrations far apart": numbered([started(), *measured_on([60.0, 2e5, 1e7], [65.5, 1e304, 9e6])]),
+        "calibrations that change nothing": numbered([started(), *measured_on([60.0] * 3, [50.0] * 3)]),
+        "calibrations of a uniform run": numbered([started(top_up="uniform"), *measured_on([60.0, 2400.0], None)]),
+        "a calibration without a figure": numbered([started(), *measured_on([60.0, 64.0, 61.0], None)[:2],
+                                                    told("seed 2", (0.1, None), math.inf, 3.0)]),
         "collapsed": numbered([started(), measured("dense", 20.0), measured("chosen", float("inf"))]),
         "nothing drifts": numbered([ev.BlockScored("block", 0, 0.1, b, 0.0) for b in range(3)]),
         "from the future": numbered([started()]) + [{"n": 2, "t": 1.5, "kind": "FromTheFuture", "stage": "nowhere"}],

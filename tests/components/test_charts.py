@@ -247,9 +247,9 @@ def test_unknown_kinds_only_move_the_clock_and_notices_come_once() -> None:
 
 def test_whole_runs_draw_every_figure_in_the_order_of_the_page() -> None:
     state = fold_all(realistic())
-    drawn = {*figures(state, palette=LIGHT), *figures(fold_all(rated()), palette=LIGHT)}
-    assert drawn == set(NAMES)
-    assert [name for name in NAMES if name != "ratings"] == list(figures(state, palette=LIGHT))
+    others = [figures(fold_all(log), palette=LIGHT) for log in (rated(), TABLE["calibrations"])]
+    assert set(figures(state, palette=LIGHT)).union(*others) == set(NAMES)
+    assert [name for name in NAMES if name not in ("ratings", "spread")] == list(figures(state, palette=LIGHT))
     assert progress(state) == (1.0, None)
     json.dumps(figures(state, palette=DARK), allow_nan=False)
 

@@ -17,7 +17,7 @@ from components.stream import finite
 from neuroal.runs.examples import load_examples
 from tests.components.logs import TABLE, Record, numbered, realistic, started
 
-TWINS = ("fold.js", "status.js", "plotting.js", "heatmaps.js", "figures.js")
+TWINS = ("fold.js", "status.js", "plotting.js", "heatmaps.js", "spread.js", "figures.js")
 ALONE = ("facts.js", "replay.js")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from components.live import ASSETS
-from neuroal.evaluation.sensitivity import Variation
-from neuroal.evaluation.spread import spread
-from neuroal.runs.events import Measured
+from tests.components.calibrations import summary, told
 from tests.components.logs import Record, numbered, started
 
 SCRIPTS = ("fold.js", "status.js", "tables.js")
@@ -33,20 +30,6 @@ def table(page: Page, name: str, records: list[Record]) -> Any:
     """The table of that name after these records, through JSON."""
     script = "([name, records]) => JSON.stringify(NeuroAL.tableOf(name, NeuroAL.foldAll(records)))"
     return json.loads(page.evaluate(script, [name, json.loads(json.dumps(records))]))
-
-
-def told(what: str, lambdas: tuple[float | None, float | None], value: float, uniform: float | None) -> Measured:
-    """As the evaluation tells of a calibration."""
-    one = Variation(what, "prose", 0, 8, *lambdas, value, 0.5, uniform, 100)
-    details = {"block_lambda": lambdas[0], "row_lambda": lambdas[1], "uniform": uniform, "difference": one.difference}
-    return Measured("chosen", f"sensitivity/{what}", "prose", value, 0.5, 100, 64, 1.0, details)
-
-
-def summary(values: list[float], uniform: list[float] | None) -> Measured:
-    found = spread(values, uniform)
-    assert found is not None
-    details = dataclasses.asdict(found)
-    return Measured("chosen", "sensitivity", "prose", found.method.deviation, 0.0, 100, 64, 9.0, details)
 
 
 def test_there_is_no_table_before_the_first_figure(page: Page) -> None:

@@ -8,7 +8,7 @@ import re
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.server import Server
-from tests.e2e.steps import LONG, SHORT, choose, open_page, press_run, records_of, status
+from tests.e2e.steps import LONG, SHORT, choose, open_page, plot, press_run, records_of, status
 
 
 def tick(page: Page, *evaluations: str) -> None:
@@ -49,6 +49,39 @@ def test_a_finished_run_is_measured_by_the_button(page: Page, server: Server, br
         assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
         other.get_by_text("Read what they wrote").click()
         expect(other.locator(".na-answer")).to_have_count(8)
+
+
+def test_calibrations_are_drawn_beside_their_differences(page: Page, server: Server, browser: Browser) -> None:
+    open_page(page, server)
+    choose(page, Sparsity_ratio="0.56")
+    tick(page, "Calibration sensitivity")
+    page.get_by_role("spinbutton", name=re.compile("Further seeds")).first.fill("1")
+    page.keyboard.press("Tab")
+    run = press_run(page)
+    status(page, "Finished in")
+    told = [r for r in records_of(server, run) if r["kind"] == "Measured" and r["metric"].startswith("sensitivity/")]
+    whats = [r["metric"].partition("/")[2] for r in told]
+    assert whats[:4] == ["this run", "seed 1", "4 samples", "16 samples"]
+    method = next(t for t in plot(page, "spread")["data"] if t["name"] == "NeuroAL")
+    assert (method["y"], method["x"]) == (whats, [r["value"] for r in told])
+    lower = [t for t in plot(page, "spread")["data"] if t["y"][0] in ("each", "mean", "calibration")]
+    assert [len(t["x"]) for t in lower] == [len(told), 1, 2]
+    alternative = page.locator(".na-card-spread .na-hidden")
+    expect(alternative).to_contain_text(f"Over {len(told)} calibrations the pruned model's perplexity")
+
+    with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as phone:
+        other = phone.new_page()
+        open_page(other, server, f"?run={run}")
+        expect(other.locator(".na-card-spread .js-plotly-plot .xtick").first).to_be_visible(timeout=LONG)
+        assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
+        outside = """() => {
+          const plot = document.querySelector(".na-card-spread .na-plot").getBoundingClientRect();
+          return [...document.querySelectorAll(".na-card-spread text")].filter((text) => {
+            const box = text.getBoundingClientRect();
+            return box.width && (box.left < plot.left - 1 || box.right > plot.right + 1);
+          }).map((text) => text.textContent);
+        }"""
+        assert other.evaluate(outside) == [], "is cut off"
 
 
 def test_tasks_are_asked_for_only_when_they_are_chosen(page: Page, server: Server) -> None:

@@ -90,7 +90,9 @@ def test_the_probes_carry_their_texts_and_the_card_its_sentence(log: list[Event]
 
 
 def test_what_an_interrupted_run_had_measured_is_not_measured_again() -> None:
-    known = Known(measured=frozenset({("divergence", "chosen"), ("perplexity", "dense")}))
+    figures = [Measured(variant, metric, "prose", 1.0, 0.0, 9, 9, 0.1) for metric, variant in
+               (("divergence", "chosen"), ("perplexity", "dense"))]  # fmt: skip
+    known = Known(measured={(figure.metric, figure.variant): figure for figure in figures})
     spec = RunSpec(**QUICK, evaluations=("divergence", "perplexity"))
     again, _ = drained(neuroal.run(spec, known=known))
     assert set(measured(again)) == {

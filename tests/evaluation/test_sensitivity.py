@@ -17,7 +17,7 @@ from neuroal.errors import UserError
 from neuroal.evaluation import quiet, sensitivity
 from neuroal.evaluation import variations as varying
 from neuroal.evaluation.kinds import EVALUATIONS
-from neuroal.evaluation.sensitivity import Sensitivity, Variation, iter_sensitivity, work
+from neuroal.evaluation.sensitivity import Sensitivity, Variation, iter_sensitivity, told_before, work
 from neuroal.evaluation.variations import variations
 from neuroal.models.loading import LanguageModel
 from neuroal.runs import estimate as estimating
@@ -102,6 +102,7 @@ def test_figures_are_those_of_the_public_functions(
         assert (one.block_lambda, one.row_lambda) == (allocation.block_lambda, allocation.row_lambda)
         assert one.perplexity == figure
         assert one.uniform == by_hand(tiny, changed, windows, **control)[1]
+        assert one.uniform_stderr is not None and 0 < one.uniform_stderr < one.uniform
         assert one.difference == one.perplexity - one.uniform
         assert one.predictions == 2 * 31
 
@@ -116,7 +117,7 @@ def test_uniform_is_its_own_control_and_measured_once(tiny: LanguageModel, windo
     spec = spec_of(top_up="uniform")
     log, found = drained(iter_sensitivity(tiny, spec, windows))
     assert of(found, "seed 1").perplexity == by_hand(tiny, dataclasses.replace(spec, seed=1), windows)[1]
-    assert {(one.uniform, one.difference) for one in found.variations} == {(None, None)}
+    assert {(one.uniform, one.uniform_stderr, one.difference) for one in found.variations} == {(None, None, None)}
     assert found.spread is not None and found.spread.uniform is None
     assert "control" not in found.spread.sentence
 
@@ -233,6 +234,53 @@ def test_memory_is_that_of_a_second_twin_and_of_twice_the_samples() -> None:
     twin = estimating.needed_bytes(facts.parameters, 4, 2 * facts.prunable / facts.parameters)
     one = estimating.needed_bytes(facts.parameters, 4, facts.prunable / facts.parameters)
     assert with_it - without == twin - one + 3 * 2 * 16 * facts.hidden * 4
+
+
+# --- interrupted and resumed ----------------------------------------------------------------------------------------
+
+
+def told(events: list[Event]) -> list[tuple[str, float, float, int, dict[str, Any]]]:
+    """The figures of the evaluation, in their order."""
+    return [(e.metric, e.value, e.stderr, e.tokens, e.details) for e in events
+            if isinstance(e, Measured) and e.metric.startswith("sensitivity")]  # fmt: skip
+
+
+def test_cut_after_any_event_it_goes_on_from_the_calibrations_that_were_measured(
+    log: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut after each event from the first progress on; cuts that leave the same things known are tried once."""
+    trials: list[str] = []
+    real = sensitivity._Trial.measured
+
+    def counted(trial: Any, own: Any) -> Any:
+        trials.append(trial.what)
+        return (yield from real(trial, own))
+
+    monkeypatch.setattr(sensitivity._Trial, "measured", counted)
+    spec, pool = spec_of(evaluations=("perplexity", "sensitivity")), ModelPool()
+    begun = next(i for i, e in enumerate(log) if isinstance(e, Evaluated) and e.metric == "sensitivity")
+    tried = 0
+    for k in range(begun, len(log) - 1):
+        if k > begun and not (isinstance(log[k - 1], Measured) and log[k - 1].metric.startswith("sensitivity/")):
+            continue
+        before, tried, trials[:] = log[:k], tried + 1, []
+        resumed, _ = drained(run(spec, pool=pool, known=known(records_of(before))))
+        assert told(before) + told(resumed) == told(log), f"cut after event {k}"
+        assert len(trials) == 4 - len(told(before)), "what was measured is not measured again"
+        progress = [e.done for e in resumed if isinstance(e, Evaluated) and e.metric == "sensitivity"]
+        assert progress == sorted(progress) and progress[-1] == 100
+    assert tried == 1 + 4, "nothing known, then each calibration"
+
+
+def test_what_was_told_by_a_version_that_told_less_is_still_known(log: list[Event]) -> None:
+    before = next(e for e in log if isinstance(e, Measured) and e.metric == "sensitivity/seed 1")
+    less = {name: value for name, value in before.details.items() if name != "uniform_stderr"}
+    older = dataclasses.replace(before, details=less)
+    (found,) = told_before(
+        {("sensitivity/seed 1", "chosen"): older, ("perplexity", "chosen"): older}, "chosen"
+    ).values()
+    assert (found.perplexity, found.uniform, found.uniform_stderr) == (before.value, before.details["uniform"], None)
+    assert not told_before({("sensitivity/seed 1", "chosen"): older}, "uniform")
 
 
 # --- what is left out -----------------------------------------------------------------------------------------------

@@ -73,6 +73,22 @@ def test_a_difference_within_its_error_means_nothing(sign: int, toward: str, aga
     assert "calibration alone may do that" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("method", "uniform", "verdict"),
+    [
+        ([10.0, 20.0, 30.0], [12.0, 23.0, 32.0], "better"),
+        ([12.0, 23.0, 32.0], [10.0, 20.0, 30.0], "worse"),
+        ([10.0, 20.0, 30.0], [13.0, 21.0, 29.0], "open"),
+        ([10.0, 20.0], [12.0, 22.0], "few"),
+        ([10.0, 20.0], [10.0, 20.0], "same"),
+        ([10.0, 20.0, 30.0], None, ""),
+    ],
+)
+def test_the_verdict_in_a_word(method: list[float], uniform: list[float] | None, verdict: str) -> None:
+    found = spread(method, uniform)
+    assert found is not None and found.verdict == verdict
+
+
 def test_few_calibrations_give_a_caution_and_two_no_verdict() -> None:
     two = spread([10.0, 20.0], [12.0, 22.5])
     assert two is not None and "too few to say" in two.sentence and "interval" not in two.sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -79,7 +80,7 @@ def test_a_killed_run_is_interrupted_and_goes_on_to_the_same_result(
     import torch
 
     torch.set_num_threads(1)
-    child = doomed("run", tmp_path, model_folder, nth)
+    child = doomed("run", tmp_path, model_folder, "BlockScored", nth, json.dumps(SMALL))
     assert child.stdout is not None
     run_id = child.stdout.readline().strip()
     kill(child)
@@ -101,6 +102,41 @@ def test_a_killed_run_is_interrupted_and_goes_on_to_the_same_result(
     assert weights_digest(workshop.pair(run_id)[1]) == weights_digest(workshop.pair(whole)[1])
     finished = [(r["step"], r["lam"]) for r in jobs.read(run_id)[0] if r["kind"] == "CandidateFinished"]
     assert len(finished) == len(set(finished)) == 4, "what was finished before the kill is not done again"
+
+
+def test_killed_between_two_calibrations_it_goes_on_with_the_second(
+    doomed: Doomed,
+    open_workshop: Callable[[], Workshop],
+    tmp_path: Path,
+    model_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The 4th figure, after two perplexities and that of this run, is that of seed 1."""
+    import torch
+
+    torch.set_num_threads(1)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "no texts"))  # whoever runs this may have some
+    settings = {**SMALL, "evaluations": ("perplexity", "sensitivity"), "sensitivity_seeds": 1}
+    child = doomed("run", tmp_path, model_folder, "Measured", 4, json.dumps(settings))
+    assert child.stdout is not None
+    run_id = child.stdout.readline().strip()
+    kill(child)
+
+    workshop = open_workshop()
+    jobs = workshop.jobs
+    before = [r["metric"] for r in jobs.read(run_id)[0] if r["kind"] == "Measured"]
+    assert before[2:] == ["sensitivity/this run", "sensitivity/seed 1"]
+    jobs.resume(run_id)
+    assert wait_for(jobs, run_id) == "finished"
+    whole = jobs.start(RunSpec(model=str(model_folder), **settings), again=True)
+    assert wait_for(jobs, whole) == "finished"
+    found, expected = (
+        [(r["metric"], r["variant"], r["value"], r["details"]) for r in jobs.read(i)[0] if r["kind"] == "Measured"]
+        for i in (run_id, whole)
+    )
+    assert found == expected
+    rest = ["sensitivity/1 sample", "sensitivity/4 samples", "sensitivity", "perplexity"]
+    assert [metric for metric, *_ in found[4:]] == rest
 
 
 def figures(workshop: Workshop, run_id: str) -> dict[tuple[str, object], object]:
