@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,8 +71,11 @@ def facts(name: str, revision: str | None) -> ModelFacts:
     return inspect(name, revision)
 
 
-def estimate(spec: RunSpec) -> Estimate:
+def estimate(spec: RunSpec, without: Collection[str] = ()) -> Estimate:
     """What a run will cost on this machine, from the count of its work and the machine's measured speed.
+
+    Args:
+        without: stages of its plan that will not have to be done.
 
     Raises:
         UserError: the model cannot be used here, or the run would be refused (:func:`check`).
@@ -82,6 +86,8 @@ def estimate(spec: RunSpec) -> Estimate:
     per_token = 2 * model.prunable / model.blocks / (machine_speed() * EFFICIENCY)
     seconds: dict[str, float] = {}
     for stage, units in work.items():
+        if stage in without:
+            continue
         name = stage.partition(":")[0]
         tokens = units["units"] * units["weight"] + (SETUP_TOKENS * model.blocks if name in WALKS else 0)
         seconds[STAGES[name]] = seconds.get(STAGES[name], 0.0) + tokens * per_token + units["units"] * UNIT_SECONDS

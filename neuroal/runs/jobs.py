@@ -1,6 +1,7 @@
 """Who does the runs: a fair queue, a worker thread, and a registry by unguessable id.
 
 The page holds no truth: it keeps a run id and looks here. Closing a tab stops nothing; cancelling is ceasing to drain.
+A sweep is done in the same way, by jobs of its own kind: what is said of a run here holds for it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from neuroal.errors import UserError
 from neuroal.runs.events import (
@@ -25,7 +26,7 @@ from neuroal.runs.events import (
 )
 from neuroal.runs.log import ENDED, RunLog, ending
 from neuroal.runs.spec import RunSpec
-from neuroal.runs.store import Store
+from neuroal.runs.store import RunRow, Store
 from neuroal.threads import stand_back
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,26 @@ KEPT_LOGS = 64
 # Runs one person may have waiting at a time, so that nobody can fill the queue.
 WAITING_EACH = 3
 
-Engine = Callable[[str, RunSpec, list[dict[str, Any]]], Generator[Event, None, None]]
+
+class Spec(Protocol):
+    """A question."""
+
+    @property
+    def private(self) -> bool:
+        """Whether its answer is for its owner alone."""
+        ...
+
+    def key(self) -> str:
+        """Equal for two that ask the same."""
+        ...
+
+    def to_json(self) -> str:
+        """What ``read`` of the jobs reads."""
+        ...
+
+
+# None: nothing has happened, but the run may be cancelled here.
+Engine = Callable[[str, Any, list[dict[str, Any]]], Generator[Event | None, None, None]]
 
 
 @dataclass
@@ -44,7 +64,7 @@ class Job:
     """A run that waits or goes."""
 
     run_id: str
-    spec: RunSpec
+    spec: Spec
     log: RunLog
     owner: str
     cancelled: threading.Event
@@ -56,27 +76,37 @@ class Jobs:
     Args:
         engine: makes the generator of a run from its id, spec and the records of an interrupted earlier part.
         workers: runs at the same time; one by default, for they share the processor.
+        kind: of what is done here, in the store.
+        read: makes a spec from its JSON.
     """
 
-    def __init__(self, store: Store, engine: Engine, workers: int = 1) -> None:
-        self.store, self.engine = store, engine
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        workers: int = 1,
+        kind: str = "run",
+        read: Callable[[str], Any] = RunSpec.from_json,
+    ) -> None:
+        self.store, self.engine, self.workers, self.kind, self._read = store, engine, workers, kind, read
         self._logs: OrderedDict[str, RunLog] = OrderedDict()
         self._waiting: deque[Job] = deque()
         self._going: dict[str, Job] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._mark_interrupted()
-        self._threads = [threading.Thread(target=self._work, daemon=True, name=f"worker-{i}") for i in range(workers)]
+        self._threads = [threading.Thread(target=self._work, daemon=True, name=f"{kind}-{i}") for i in range(workers)]
         for thread in self._threads:
             thread.start()
 
     # --- what people do ---------------------------------------------------------------------------------------------
 
-    def start(self, spec: RunSpec, owner: str = "", *, again: bool = False) -> str:
+    def start(self, spec: Spec, owner: str = "", *, again: bool = False, admitted: bool = False) -> str:
         """Queues a run and returns its id; a question already answered returns the finished run, unless ``again``.
 
         Args:
             owner: who asks, for fairness only; the run id alone is the capability.
+            admitted: for a run of a sweep, which queues but a few at a time.
 
         Raises:
             UserError: this person has too many runs waiting, or the run cannot be stored.
@@ -84,19 +114,19 @@ class Jobs:
         if not again and (answered := self.answered(spec)):
             return answered
         with self._changed:
-            self._admit(owner)
-            run_id = secrets.token_urlsafe(16)
+            self._admit(owner, admitted)
+            run_id = self._new_id()
             try:
-                self.store.add_run(run_id, spec.key(), spec.to_json(), private=_is_private(spec))
+                self.store.add_run(run_id, spec.key(), spec.to_json(), private=spec.private, kind=self.kind)
             except Exception as error:
                 logger.exception("A run could not be stored")
                 raise UserError(_sentence(error)) from error
             self._queue(run_id, spec, RunLog(run_id, self.store), owner)
             return run_id
 
-    def answered(self, spec: RunSpec) -> str | None:
+    def answered(self, spec: Spec) -> str | None:
         """The finished run that asked the same question, if any; a question about one's own text is never shared."""
-        return None if _is_private(spec) else self.store.answered(spec.key())
+        return None if spec.private else self.store.answered(spec.key())
 
     def cancel(self, run_id: str) -> bool:
         """Stops a run at its next event, or takes it out of the queue. False when it was not going."""
@@ -113,7 +143,7 @@ class Jobs:
             job.cancelled.set()
             return True
 
-    def resume(self, run_id: str, owner: str = "") -> None:
+    def resume(self, run_id: str, owner: str = "", *, admitted: bool = False) -> None:
         """Queues an interrupted, cancelled or failed run again; it goes on from its last finished candidate.
 
         Raises:
@@ -123,8 +153,8 @@ class Jobs:
         with self._changed:
             log, spec = self._log(run_id), self.spec(run_id)
             if log.status not in ENDED or log.status == "finished":
-                raise UserError("Only a run that was interrupted, cancelled or failed can be resumed.")
-            self._admit(owner)
+                raise UserError(f"Only a {self.kind} that was interrupted, cancelled or failed can be resumed.")
+            self._admit(owner, admitted)
             self._queue(run_id, spec, log, owner)
 
     def measure(self, run_id: str, spec: RunSpec, owner: str = "") -> None:
@@ -159,12 +189,9 @@ class Jobs:
         with self._changed:
             return self._log(run_id).status
 
-    def spec(self, run_id: str) -> RunSpec:
+    def spec(self, run_id: str) -> Any:
         """What the run asks. KeyError when no run has this id."""
-        row = self.store.run(run_id)
-        if row is None:
-            raise KeyError(run_id)
-        return RunSpec.from_json(row.spec)
+        return self._read(self._row(run_id).spec)
 
     def close(self, timeout: float = 5.0) -> None:
         """Stops the workers at their next event; what was going is marked as interrupted."""
@@ -181,14 +208,24 @@ class Jobs:
 
     # --- the queue --------------------------------------------------------------------------------------------------
 
-    def _admit(self, owner: str) -> None:
+    def _admit(self, owner: str, admitted: bool = False) -> None:
         """Refuses a person's run for which there is no room, and everyone's once the server stops."""
         if self._closed:
             raise UserError("The server is stopping; try again in a moment.")
-        if sum(job.owner == owner for job in self._waiting) >= WAITING_EACH:
-            raise UserError(f"You already have {WAITING_EACH} runs waiting; let one finish, or cancel one.")
+        if not admitted and sum(job.owner == owner for job in self._waiting) >= WAITING_EACH:
+            raise UserError(f"You already have {WAITING_EACH} {self.kind}s waiting; let one finish, or cancel one.")
 
-    def _queue(self, run_id: str, spec: RunSpec, log: RunLog, owner: str) -> None:
+    def _new_id(self) -> str:
+        """Unguessable; of anything but a run the kind can be seen."""
+        return ("" if self.kind == "run" else f"{self.kind}-") + secrets.token_urlsafe(16)
+
+    def _row(self, run_id: str) -> RunRow:
+        row = self.store.run(run_id)
+        if row is None or row.kind != self.kind:
+            raise KeyError(run_id)
+        return row
+
+    def _queue(self, run_id: str, spec: Spec, log: RunLog, owner: str) -> None:
         self._waiting.append(Job(run_id, spec, log, owner, threading.Event()))
         self._tell_positions()
         self._remember(run_id, log)  # only now, for as a queued one it is not forgotten
@@ -206,8 +243,7 @@ class Jobs:
         if run_id in self._logs:
             self._logs.move_to_end(run_id)
             return self._logs[run_id]
-        if self.store.run(run_id) is None:
-            raise KeyError(run_id)
+        self._row(run_id)
         log = RunLog(run_id, self.store, self.store.events(run_id))
         self._remember(run_id, log)
         return log
@@ -219,7 +255,7 @@ class Jobs:
 
     def _mark_interrupted(self) -> None:
         """Runs that were going when the last process ended."""
-        for run_id in self.store.going():
+        for run_id in self.store.going(self.kind):
             _end(RunLog(run_id, self.store, self.store.events(run_id)), RunInterrupted())
 
     # --- the worker -------------------------------------------------------------------------------------------------
@@ -264,7 +300,8 @@ class Jobs:
             job.log.append(RunResumed())
         with closing(self.engine(job.run_id, job.spec, earlier)) as events:
             for happened in events:
-                job.log.append(happened)
+                if happened is not None:
+                    job.log.append(happened)
                 if job.log.status in ENDED:
                     return None
                 if job.cancelled.is_set():
@@ -278,10 +315,6 @@ class Jobs:
 def _end(log: RunLog, event: Event) -> None:
     for each in ending(log, event):
         log.append_at_any_cost(each)
-
-
-def _is_private(spec: RunSpec) -> bool:
-    return "own" in (spec.source, spec.eval_source)
 
 
 def _fair(waiting: deque[Job], going: Iterable[str]) -> deque[Job]:

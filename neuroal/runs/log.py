@@ -21,13 +21,15 @@ from neuroal.runs.events import (
 )
 from neuroal.runs.store import Store
 from neuroal.runs.summary import summary
+from neuroal.sweeps.events import SweepStarted
 
 logger = logging.getLogger(__name__)
 
-# What an event says about where the run stands; other events leave the status as it is.
+# What an event says about where the run, or the sweep, stands; other events leave the status as it is.
 STATUS: dict[type[Event], str] = {
     Queued: "queued",
     RunStarted: "running",
+    SweepStarted: "running",
     RunResumed: "running",
     RunFinished: "finished",
     RunFailed: "failed",

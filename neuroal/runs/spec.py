@@ -205,6 +205,11 @@ class RunSpec:
             idle.add("sparsity")
         return idle
 
+    @property
+    def private(self) -> bool:
+        """Whether someone's own text is asked about: such an answer is its owner's."""
+        return "own" in (self.source, self.eval_source)
+
     def card(self) -> dict[str, Any]:
         """The spec as JSON values, own text replaced by its digest: safe to show and to share."""
         values = dataclasses.asdict(self)

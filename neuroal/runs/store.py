@@ -112,10 +112,11 @@ class Store:
             rows = session.exec(select(EventRow).where(EventRow.run_id == run_id).order_by(col(EventRow.n))).all()
             return [{"n": row.n, "t": row.t, **_readable(row)} for row in rows]
 
-    def going(self) -> list[str]:
-        """Runs, and what starts some, that were queued or running when the process that owned them ended."""
+    def going(self, kind: str = "run") -> list[str]:
+        """Those of a kind that were queued or running when the process that owned them ended."""
+        left = select(RunRow.id).where(RunRow.kind == kind, col(RunRow.status).in_(GOING))
         with Session(self.engine) as session:
-            return list(session.exec(select(RunRow.id).where(col(RunRow.status).in_(GOING))).all())
+            return list(session.exec(left).all())
 
     def answered(self, key: str) -> str | None:
         """The newest finished public run that asked the same question, or None."""

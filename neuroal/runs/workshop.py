@@ -20,6 +20,7 @@ from neuroal.runs.events import Event, Measured
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
+from neuroal.sweeps.sweeps import Sweeps
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,6 +47,7 @@ class Workshop:
         self._lock = threading.RLock()
         self._rebuilding = threading.Lock()
         self.jobs = Jobs(Store(self.folder), self._engine, workers)
+        self.sweeps = Sweeps(self)
 
     @property
     def pool(self) -> ModelPool:
@@ -111,6 +113,7 @@ class Workshop:
 
     def close(self) -> None:
         """Stops the workers; what was going is marked as interrupted."""
+        self.sweeps.close()
         self.jobs.close()
         self.jobs.store.close()
 

@@ -1,0 +1,1 @@
+"""Sweeps: many questions asked as one, for the map of trade-offs."""

@@ -1,0 +1,89 @@
+"""Before a sweep starts: how many runs it is, and how long they will take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from neuroal.errors import UserError
+from neuroal.runs.estimate import check, duration, estimate
+from neuroal.runs.plan import asked
+from neuroal.runs.shared import control_key, dense_key
+from neuroal.runs.spec import RunSpec
+from neuroal.sweeps.spec import SweepSpec
+
+
+@dataclass(frozen=True)
+class SweepEstimate:
+    """What a sweep will cost here.
+
+    Attributes:
+        runs: that it consists of; ``answered``: of these, those that were done before; ``refused``: why some cannot be
+            done, a sentence each.
+        seconds: of the others, one after the other.
+    """
+
+    runs: int
+    answered: int
+    refused: tuple[str, ...]
+    seconds: float
+
+    @property
+    def sentence(self) -> str:
+        """For a person."""
+        new = self.runs - self.answered - len(self.refused)
+        parts = [f"{self.runs} run{'s' * (self.runs != 1)}"]
+        if self.answered:
+            parts.append(f"{self.answered} of them answered before")
+        if self.refused:
+            parts.append(f"{len(self.refused)} not possible here ({self.refused[0]})")
+        told = ", ".join(parts)
+        return f"{told}. About {duration(self.seconds)} in all." if new else f"{told}. Nothing is left to compute."
+
+
+def estimate_sweep(spec: SweepSpec, answered: Callable[[RunSpec], str | None]) -> SweepEstimate:
+    """Counts what runs share (``neuroal.runs.shared``) once.
+
+    Args:
+        answered: the finished run that asked the same question.
+
+    Raises:
+        UserError: not one of the runs is possible here.
+    """
+    known, seconds, refused = 0, 0.0, []
+    shared: set[str] = set()
+    for member in spec.members:
+        if answered(member.spec):
+            known += 1
+            continue
+        try:
+            seconds += sum(estimate(member.spec, without=_told(member.spec, shared)).seconds.values())
+        except UserError as error:
+            refused.append(str(error))
+    if len(refused) == len(spec.members):
+        raise UserError(refused[0])
+    return SweepEstimate(len(spec.members), known, tuple(refused), seconds)
+
+
+def check_sweep(spec: SweepSpec) -> None:
+    """Raises UserError where not one of the runs is possible here."""
+    for i, member in enumerate(spec.members):
+        try:
+            return check(member.spec)
+        except UserError:
+            if i + 1 == len(spec.members):
+                raise
+
+
+def _told(spec: RunSpec, shared: set[str]) -> set[str]:
+    """Stages of a run that an earlier one of the sweep makes unnecessary; what it adds is noted in ``shared``."""
+    control = control_key(spec.model, "", spec.sparsity, spec)
+    stages: set[str] = set()
+    for variant in ("dense", "uniform"):
+        for evaluation in asked(spec, variant):
+            key = dense_key(spec.model, "" if variant == "dense" else control, evaluation, spec)
+            if key in shared:
+                stages |= {evaluation.stage(variant), *(["prune:uniform"] if variant == "uniform" else [])}
+            elif variant == "dense" or "uniform" in evaluation.variants:
+                shared.add(key)
+    return stages

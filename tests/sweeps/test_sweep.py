@@ -1,0 +1,138 @@
+"""The generator of a sweep, with runs that a test ends by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from neuroal.errors import UserError
+from neuroal.runs.events import Event, RunFinished
+from neuroal.runs.spec import RunSpec
+from neuroal.sweeps import sweep as sweeps
+from neuroal.sweeps.events import MemberFinished, MemberStarted, SweepStarted
+from neuroal.sweeps.spec import SweepSpec
+from neuroal.sweeps.sweep import sweep
+from tests.runs.helpers import records_of
+
+SPEC = SweepSpec({"top_up": "uniform"}, ([{"sparsity": 0.5}, {"sparsity": 0.6}, {"sparsity": 0.7}],))
+
+
+class FakeRuns:
+    """Runs are named by their sparsity; each ends as ``ends`` says when it is looked at."""
+
+    def __init__(self) -> None:
+        self.answers: dict[float, str] = {}
+        self.ends: dict[str, str] = {}
+        self.refuses: set[float] = set()
+        self.started: list[str] = []
+        self.resumed: list[str] = []
+        self.gone: set[str] = set()
+
+    def answered(self, spec: RunSpec) -> str | None:
+        return self.answers.get(spec.sparsity)
+
+    def start(self, spec: RunSpec, owner: str) -> str:
+        assert owner == "me"
+        if spec.sparsity in self.refuses:
+            raise UserError("Not here.")
+        self.started.append(f"run {spec.sparsity}")
+        return self.started[-1]
+
+    def resume(self, run_id: str, owner: str) -> None:
+        self.resumed.append(run_id)
+        self.ends[run_id] = "finished"
+
+    def status(self, run_id: str) -> str:
+        if run_id in self.gone:
+            raise KeyError(run_id)
+        return self.ends.get(run_id, "running")
+
+    def outcome(self, run_id: str) -> tuple[dict[str, Any], str]:
+        failed = self.ends.get(run_id) == "failed"
+        return {"perplexity": 7.0}, "The disk is full." if failed else ""
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
+    monkeypatch.setattr(sweeps, "PAUSE", 0.0)
+    return FakeRuns()
+
+
+def drained(runs: FakeRuns, **settings: Any) -> list[Event]:
+    return [event for event in sweep(SPEC, runs, owner="me", **settings) if event is not None]
+
+
+def test_one_run_after_the_other(runs: FakeRuns) -> None:
+    events, generator = [], sweep(SPEC, runs, owner="me")
+    for event in generator:
+        if event is not None:
+            events.append(event)
+        elif runs.started:
+            assert len(runs.started) == 1 + sum(status == "finished" for status in runs.ends.values())
+            runs.ends[runs.started[-1]] = "finished"
+    assert [type(e) for e in events] == [SweepStarted, *[MemberStarted, MemberFinished] * 3, RunFinished]
+    assert events[0].members == ({"sparsity": 0.5}, {"sparsity": 0.6}, {"sparsity": 0.7})
+    assert events[2] == MemberFinished(0, "run 0.5", "finished", False, {"perplexity": 7.0})
+
+
+def test_several_at_a_time(runs: FakeRuns) -> None:
+    seen = []
+    for event in sweep(SPEC, runs, owner="me", together=2):
+        if event is None:
+            seen.append(list(runs.started))
+            runs.ends |= dict.fromkeys(runs.started, "finished")
+    assert seen[0] == ["run 0.5", "run 0.6"] and runs.started == ["run 0.5", "run 0.6", "run 0.7"]
+
+
+def test_what_was_answered_before_is_not_started(runs: FakeRuns) -> None:
+    runs.answers = {0.6: "old"}
+    runs.ends = {"run 0.5": "finished", "run 0.7": "finished"}
+    events = drained(runs)
+    assert runs.started == ["run 0.5", "run 0.7"]
+    assert events[1] == MemberFinished(1, "old", "finished", True, {"perplexity": 7.0})
+
+
+def test_a_run_that_fails_or_is_refused_or_removed_does_not_stop_the_sweep(runs: FakeRuns) -> None:
+    runs.refuses = {0.5}
+    runs.ends = {"run 0.6": "failed"}
+    runs.gone = {"run 0.7"}
+    ends = [e for e in drained(runs) if isinstance(e, MemberFinished)]
+    assert [(e.index, e.status, e.message) for e in ends] == [
+        (0, "failed", "Not here."), (1, "failed", "The disk is full."), (2, "failed", "The run was removed."),
+    ]  # fmt: skip
+
+
+def test_a_resumed_sweep_goes_on_with_what_is_left(runs: FakeRuns) -> None:
+    records = records_of(
+        [
+            SweepStarted({}, ({}, {}, {}), (), "2026"),
+            MemberFinished(0, "run 0.5", "finished", False, {}),
+            MemberStarted(1, "run 0.6"),
+        ]
+    )
+    records[-1]["t"] = 90.0
+    runs.ends = {"run 0.6": "interrupted", "run 0.7": "finished"}
+    events = drained(runs, records=records)
+    assert runs.resumed == ["run 0.6"] and runs.started == ["run 0.7"]
+    assert [type(e) for e in events] == [MemberStarted, MemberFinished, MemberStarted, MemberFinished, RunFinished]
+    assert 90.0 <= events[-1].seconds < 95.0
+
+
+def test_one_that_went_on_meanwhile_is_waited_for_and_one_that_was_removed_is_asked_again(runs: FakeRuns) -> None:
+    records = records_of(
+        [SweepStarted({}, ({}, {}, {}), (), "2026"), MemberStarted(0, "other"), MemberStarted(1, "lost")]
+    )
+    runs.gone = {"lost"}
+    runs.ends = {"other": "finished", "run 0.6": "finished", "run 0.7": "finished"}
+    events = drained(runs, records=records)
+    assert runs.resumed == [] and runs.started == ["run 0.6", "run 0.7"]
+    assert [e.run for e in events if isinstance(e, MemberFinished)] == ["other", "run 0.6", "run 0.7"]
+
+
+def test_closing_it_starts_nothing_more(runs: FakeRuns) -> None:
+    generator = sweep(SPEC, runs, owner="me")
+    while next(generator) is not None:
+        pass
+    generator.close()
+    assert runs.started == ["run 0.5"]
