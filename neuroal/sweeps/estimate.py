@@ -84,6 +84,6 @@ def _told(spec: RunSpec, shared: set[str]) -> set[str]:
             key = dense_key(spec.model, "" if variant == "dense" else control, evaluation, spec)
             if key in shared:
                 stages |= {evaluation.stage(variant), *(["prune:uniform"] if variant == "uniform" else [])}
-            elif variant == "dense" or "uniform" in evaluation.variants:
+            else:  # also by a uniform run, whose own figures are those of the control
                 shared.add(key)
     return stages
