@@ -7,9 +7,7 @@ and styles are loaded by the component itself, under whatever path a proxy serve
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import json
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -17,6 +15,7 @@ import gradio as gr
 import plotly
 
 from components.charts import DARK, LIGHT
+from components.scripts import LOADER, versioned, with_config
 from neuroal.runs.spec import RunSpec
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "live"
@@ -33,25 +32,9 @@ _VISITS = itertools.count(1)
 # Untrusted text never goes through a template (Gradio evaluates them): this one is constant, and filled by live.js.
 _TEMPLATE = "<div class='na-live' hidden></div>"
 
-_ON_LOAD = """
-const config = %s;
-const root = new URL(window.gradio_config?.root || ".", document.baseURI);
-const origin = root.hostname === location.hostname ? location.origin : root.origin;
-const base = origin + root.pathname.replace(/\\/$/, "");
-const loads = (window.NeuroALLoads ||= new Map());
-function load(path, make) {
-  if (!loads.has(path)) loads.set(path, new Promise((resolve, reject) => {
-    const node = make(`${base}/gradio_api/file=${path}`);
-    node.onload = resolve;
-    node.onerror = () => { loads.delete(path); reject(new Error(`${path} could not be loaded.`)); };
-    document.head.append(node);
-  }));
-  return loads.get(path);
-}
-const script = (src) => Object.assign(document.createElement("script"), { src, async: false });
-const sheet = (href) => Object.assign(document.createElement("link"), { rel: "stylesheet", href });
-// The page may hold another Plotly (gr.Plot brings one): this one is kept by name as soon as it has run.
-const plotly = load(config.plotly, script).then(() => (window.NeuroALPlotly ||= window.Plotly));
+_ON_LOAD = (
+    LOADER
+    + """
 const view = Promise.all([load(config.style, sheet), ...config.scripts.map((path) => load(path, script))]).then(() => {
   const finished = (run, status) => trigger("finished", { run, status });
   const host = element.querySelector(".na-live");
@@ -66,6 +49,7 @@ const attach = () => view.then((live) => live.attach(props.value || {})).catch((
 watch("value", attach);
 attach();
 """
+)
 
 
 class LiveValue(TypedDict, total=False):
@@ -88,7 +72,7 @@ class LiveRun(gr.HTML):
     def __init__(self, value: LiveValue | None = None, **kwargs: Any) -> None:
         gr.set_static_paths([PLOTLY_JS, *(ASSETS / name for name in (*SCRIPTS, "live.css"))])
         settings = {"apply_default_css": False, "padding": False, **kwargs}
-        super().__init__(value, html_template=_TEMPLATE, js_on_load=_ON_LOAD % json.dumps(_config()), **settings)
+        super().__init__(value, html_template=_TEMPLATE, js_on_load=with_config(_ON_LOAD, live_config()), **settings)
 
     def postprocess(self, value: LiveValue | None) -> dict[str, Any]:
         """Plain values of the known keys. ``visit`` differs each time, so that the same run can be attached again."""
@@ -109,12 +93,12 @@ class LiveRun(gr.HTML):
         return "html"
 
 
-def _config() -> dict[str, Any]:
-    """What the browser needs to build the view; paths carry a hash of the file, so that no stale copy is used."""
+def live_config() -> dict[str, Any]:
+    """What the browser needs to build the view, and others that draw as it does; paths carry a hash of the file, so that no stale copy is used."""
     return {
         "plotly": f"{PLOTLY_JS.as_posix()}?v={plotly.__version__}",
-        "style": _versioned(ASSETS / "live.css"),
-        "scripts": [_versioned(ASSETS / name) for name in SCRIPTS],
+        "style": versioned(ASSETS / "live.css"),
+        "scripts": [versioned(ASSETS / name) for name in SCRIPTS],
         "palettes": {"light": LIGHT, "dark": DARK},
         "settings": settings(),
     }
@@ -134,7 +118,3 @@ def settings() -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def _versioned(path: Path) -> str:
-    return f"{path.as_posix()}?v={hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"

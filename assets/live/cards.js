@@ -93,6 +93,27 @@
     return step && step.chosen !== null && step.totals.includes(null);
   }
 
+  /** Draw a figure into a node as the page wants it. */
+  function drawFigure(Plotly, node, figure) {
+    // When the width changes Plotly takes over the height of this node, which would be none without its plot.
+    node.style.height = `${figure.layout.height}px`;
+    // On a touch screen a finger on a plot should scroll the page, not select a region. A phone has no room for tools.
+    if (matchMedia("(pointer: coarse)").matches) figure.layout.dragmode = false;
+    const small = matchMedia("(pointer: coarse), (max-width: 600px)").matches;
+    Plotly.react(node, figure.data, figure.layout, small ? { ...CONFIG, displayModeBar: false } : CONFIG);
+  }
+
+  /** The palette of the theme, with the page's own text, lines and font. */
+  function paletteOf(element, palettes) {
+    const style = getComputedStyle(element);
+    const base = palettes[document.body.classList.contains("dark") ? "dark" : "light"];
+    const own = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
+    return {
+      ...base, font: style.fontFamily || base.font, text: own("--body-text-color", base.text),
+      grid: own("--border-color-primary", base.grid),
+    };
+  }
+
   /** A new element with a class and, given as plain text, its content. */
   function make(tag, className, text = "") {
     const node = document.createElement(tag);
@@ -141,12 +162,7 @@
       setText(this.explain, TEXTS[this.name].explain(state, this.step));
       if (this.switch) this.showSwitch(state);
       figure.layout.uirevision = this.switch ? `${revision} ${this.shown(state)}` : revision;
-      // When the width changes Plotly takes over the height of this node, which would be none without its plot.
-      this.plot.style.height = `${figure.layout.height}px`;
-      // On a touch screen a finger on a plot should scroll the page, not select a region. A phone has no room for tools.
-      if (matchMedia("(pointer: coarse)").matches) figure.layout.dragmode = false;
-      const small = matchMedia("(pointer: coarse), (max-width: 600px)").matches;
-      Plotly.react(this.plot, figure.data, figure.layout, small ? { ...CONFIG, displayModeBar: false } : CONFIG);
+      drawFigure(Plotly, this.plot, figure);
     }
 
     shown(state) { return this.step || NeuroAL.activeStep(state); }
@@ -186,5 +202,5 @@
     if (node.textContent !== text) node.textContent = text;
   }
 
-  Object.assign(NeuroAL, { Card, make, setText });
+  Object.assign(NeuroAL, { Card, drawFigure, make, paletteOf, setText, textTable: table });
 })();

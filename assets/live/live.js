@@ -189,24 +189,13 @@
       this.drawn = now;
       this.drawHead();
       if (!this.plotly || !this.grid.offsetWidth) return undefined; // drawn when they are there
-      const palette = this.palette();
+      const palette = NeuroAL.paletteOf(this.element, this.options.palettes);
       const names = [...this.dirty];
       this.dirty.clear();
       for (const card of this.cards)
         if (names.includes(card.name)) card.draw(this.plotly, this.state, palette, this.value.run);
       if (this.finale) this.describe();
       return undefined;
-    }
-
-    /** The palette of the theme, with the page's own text, lines and font. */
-    palette() {
-      const style = getComputedStyle(this.element);
-      const base = this.options.palettes[document.body.classList.contains("dark") ? "dark" : "light"];
-      const own = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
-      return {
-        ...base, font: style.fontFamily || base.font, text: own("--body-text-color", base.text),
-        grid: own("--border-color-primary", base.grid),
-      };
     }
 
     drawHead() {
