@@ -94,7 +94,10 @@ class LiveRun(gr.HTML):
 
 
 def live_config() -> dict[str, Any]:
-    """What the browser needs to build the view, and others that draw as it does; paths carry a hash of the file, so that no stale copy is used."""
+    """What the browser needs to build the view, and others that draw as it does.
+
+    Paths carry a hash of the file, so that no stale copy is used.
+    """
     return {
         "plotly": f"{PLOTLY_JS.as_posix()}?v={plotly.__version__}",
         "style": versioned(ASSETS / "live.css"),

@@ -15,12 +15,14 @@ LIGHT: Palette = {
     "font": "system-ui, sans-serif", "text": "#27272a", "muted": "#71717a", "grid": "#e4e4e7",
     "block": "#0072B2", "row": "#B65A00", "target": "#71717a", "trying": "#7aa6c2", "star": "#009E73",
     "dense": "#71717a", "uniform": "#D98200", "chosen": "#0072B2",
+    "series": ["#0072B2", "#009E73", "#AA3377", "#4B3F9E", "#7A6A00", "#0F8B8D", "#A63D40", "#5C7A29"],
     "sequential": _VIRIDIS, "diverging": ["#0a5a94", "#4f9bcb", "#b5d5e8", "#f4f4f5", "#f8cf9d", "#e08a2e", "#9c4a00"],
 }  # fmt: skip
 DARK: Palette = {
     **LIGHT, "text": "#f4f4f5", "muted": "#a1a1aa", "grid": "#3f3f46",
     "block": "#56B4E9", "row": "#F0A74A", "target": "#a1a1aa", "trying": "#5b7f95", "star": "#2fd6a3",
     "dense": "#a1a1aa", "uniform": "#E69F00", "chosen": "#56B4E9",
+    "series": ["#56B4E9", "#2fd6a3", "#E58BC6", "#A99CF0", "#D8C94A", "#5FD4D6", "#F08A8D", "#A9CC6B"],
     "diverging": ["#7cc7f5", "#3d8fc4", "#24506d", "#27272a", "#6b4519", "#c97a22", "#ffb765"],
 }  # fmt: skip
 

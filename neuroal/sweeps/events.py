@@ -10,8 +10,9 @@ from neuroal.runs.events import Event
 
 @dataclass(frozen=True)
 class SweepStarted(Event):
-    """What is asked: ``spec`` is ``SweepSpec.card()``. ``members``: of each run the settings that it does not have from
-    the base; ``refusals``: why combinations were left out, a sentence each."""
+    """What is asked: ``spec`` is ``SweepSpec.card()``. ``members``: of each run "settings" (those that it does not have
+    from the base), "label" (what it is called; equal along a line of the map), "sparsity" (asked for) and "control"
+    (whether it is pruned uniformly); ``refusals``: why combinations were left out, a sentence each."""
 
     spec: dict[str, Any]
     members: tuple[dict[str, Any], ...]

@@ -17,6 +17,7 @@ from neuroal.runs.log import ENDED
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.summary import Summary
 from neuroal.sweeps.events import MemberFinished, MemberStarted, SweepStarted
+from neuroal.sweeps.labels import labels
 from neuroal.sweeps.spec import Member, SweepSpec, shown
 
 # Seconds between two looks at the runs at hand.
@@ -69,8 +70,16 @@ def sweep(
 
 def _opening(spec: SweepSpec) -> SweepStarted:
     now = datetime.datetime.now(datetime.timezone.utc).isoformat()
-    settings = [shown(member.settings) for member in spec.members]
-    return SweepStarted(spec.card(), tuple(settings), tuple(spec.refusals), now)
+    members = [
+        {
+            "settings": shown(member.settings),
+            "label": label,
+            "sparsity": member.spec.sparsity,
+            "control": member.spec.top_up == "uniform",
+        }
+        for member, label in zip(spec.members, labels(spec.members), strict=True)
+    ]
+    return SweepStarted(spec.card(), tuple(members), tuple(spec.refusals), now)
 
 
 def _reuse(left: list[Member], runs: Runs) -> Generator[Event, None, None]:

@@ -72,7 +72,9 @@ def test_one_run_after_the_other(runs: FakeRuns) -> None:
             assert len(runs.started) == 1 + sum(status == "finished" for status in runs.ends.values())
             runs.ends[runs.started[-1]] = "finished"
     assert [type(e) for e in events] == [SweepStarted, *[MemberStarted, MemberFinished] * 3, RunFinished]
-    assert events[0].members == ({"sparsity": 0.5}, {"sparsity": 0.6}, {"sparsity": 0.7})
+    assert events[0].members == tuple(
+        {"settings": {"sparsity": s}, "label": "Uniform", "sparsity": s, "control": True} for s in (0.5, 0.6, 0.7)
+    )
     assert events[2] == MemberFinished(0, "run 0.5", "finished", False, {"perplexity": 7.0})
 
 
