@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from components.compare import build_compare, wire_compare
 from components.controls import OWN_TEXTS
 from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
 from components.live import LiveRun
+from components.sweep import build_sweep, wire_sweep
 from components.warmup import Warmup
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
 from neuroal.runs.examples import PREFIX, load_examples
 from neuroal.runs.workshop import Workshop
+from neuroal.sweeps.sweeps import KIND
 
 TITLE = "NeuroAL Explorer"
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -55,7 +58,7 @@ class Actions:
 
 
 class Records:
-    """Where the event route reads: recorded examples by their names, runs by their ids."""
+    """Where the event route reads: recorded examples by their names, runs and sweeps by their ids."""
 
     def __init__(self, workshop: Workshop) -> None:
         self.workshop, self.examples = workshop, load_examples()
@@ -64,6 +67,8 @@ class Records:
         """As ``Jobs.read``."""
         if run_id.startswith(PREFIX):
             return self.examples[run_id].records[max(after, 0) :], True
+        if run_id.startswith(f"{KIND}-"):
+            return self.workshop.sweeps.jobs.read(run_id, after)
         return self.workshop.jobs.read(run_id, after)
 
 
@@ -74,7 +79,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         engine = gr.Markdown(warmup.sentence, elem_id="engine", elem_classes="quiet")
         clock = gr.Timer(1.0)
         run_id = gr.Textbox(visible=False, label="Run")
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab("Prune", id="prune"), gr.Row(equal_height=False):
                 with gr.Column(scale=4, min_width=320):
                     form, actions = build_form(_build_actions)
@@ -82,11 +87,14 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
                     live = LiveRun(_first_example(records))
             with gr.Tab("Compare", id="compare"):
                 compare = build_compare()
+            with gr.Tab("Trade-offs", id="tradeoffs"):
+                sweep = build_sweep()
         wire_form(form)
         _wire_engine(clock, engine, warmup)
         _wire_estimate(page, form, actions)
         _wire_run(form, actions, run_id, live, workshop)
-        _wire_arrival(page, form, actions, run_id, live, records)
+        shown = _wire_arrival(page, form, actions, run_id, live, records)
+        wire_sweep(sweep, workshop, page, form, tabs, *shown)
         wire_compare(compare, workshop, run_id, live)
     page._queue.sleep_when_free = QUEUE_SECONDS
     return page
@@ -194,22 +202,28 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
 def _wire_arrival(
     page: gr.Blocks, form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, records: Records
-) -> None:
-    """A link with ``?run=`` leads to that run, with the form as it was asked."""
+) -> tuple[Callable[[str], list[Any]], list[Any]]:
+    """A link with ``?run=`` leads to that run, with the form as it was asked.
 
-    def arrive(request: gr.Request) -> list[Any]:
-        asked = request.query_params.get("run", "")
-        nothing = [gr.skip()] * (1 + len(form.inputs))
-        if not asked:
-            return [gr.skip(), gr.skip(), gr.skip(), *nothing]
+    Returns:
+        what leads to any run: a function of its id, and the components that its values are for.
+    """
+
+    def show(asked: str, answer: str = "") -> list[Any]:
         try:
             spec = records.workshop.jobs.spec(asked)
         except (KeyError, UserError):
-            return [gr.skip(), gr.skip(), "⚠️ No run with this link is known here; it may have been removed.", *nothing]
-        return [asked, _look_at(asked), "You are looking at the run of this link.", preset_of(spec), *values_of(spec)]
+            unknown = "⚠️ No run with this link is known here; it may have been removed."
+            return [gr.skip(), gr.skip(), unknown, *[gr.skip()] * (1 + len(form.inputs))]
+        return [asked, _look_at(asked), answer, preset_of(spec), *values_of(spec)]
+
+    def arrive(request: gr.Request) -> list[Any]:
+        asked = request.query_params.get("run", "")
+        return show(asked, "You are looking at the run of this link.") if asked else [gr.skip()] * len(outputs)
 
     outputs = [run_id, live, actions.answer, form.preset, *form.inputs]
     page.load(arrive, None, outputs, concurrency_limit=None, **_QUIET)
+    return show, outputs
 
 
 def _look_at(run: str) -> dict[str, Any]:

@@ -61,11 +61,11 @@ def gain(state: State, palette: Palette) -> Figure | None:
     trace = {
         "type": "heatmap", "z": z, "x": [_percent(sparsity) for sparsity in columns], "y": list(rows),
         "xgap": 2, "ygap": 2, "hoverongaps": False, "zmin": -limit, "zmid": 0, "zmax": limit,
-        "colorscale": scale(palette["diverging"][::-1]), "texttemplate": "%{z:+.0%}",
+        "colorscale": scale(palette["diverging"][::-1]), "texttemplate": "%{z:+.1%}",
         "hovertemplate": "<b>%{y}, %{x}</b><br>perplexity %{z:+.1%} below uniform's<extra></extra>",
         "colorbar": colorbar(palette, "perplexity below uniform's", tickformat="+.0%"),
     }  # fmt: skip
-    xaxis = axis(palette, "sparsity", type="category", showgrid=False)
+    xaxis = axis(palette, "sparsity", type="category", showgrid=False, tickangle=0)
     yaxis = axis(palette, "", type="category", dtick=1, autorange="reversed", showgrid=False)
     height = max(240, 150 + 34 * len(rows))
     return {"data": [trace], "layout": layout(palette, height, xaxis, yaxis, margin=BAR_MARGIN)}

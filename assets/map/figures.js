@@ -49,11 +49,11 @@
     const trace = {
       type: "heatmap", z, x: columns.map(percent), y: rows.map(([label]) => label),
       xgap: 2, ygap: 2, hoverongaps: false, zmin: -limit, zmid: 0, zmax: limit,
-      colorscale: scale([...palette.diverging].reverse()), texttemplate: "%{z:+.0%}",
+      colorscale: scale([...palette.diverging].reverse()), texttemplate: "%{z:+.1%}",
       hovertemplate: "<b>%{y}, %{x}</b><br>perplexity %{z:+.1%} below uniform's<extra></extra>",
       colorbar: colorbar(palette, "perplexity below uniform's", { tickformat: "+.0%" }),
     };
-    const xaxis = axis(palette, "sparsity", { type: "category", showgrid: false });
+    const xaxis = axis(palette, "sparsity", { type: "category", showgrid: false, tickangle: 0 });
     const yaxis = axis(palette, "", { type: "category", dtick: 1, autorange: "reversed", showgrid: false });
     const height = Math.max(240, 150 + 34 * rows.length);
     return { data: [trace], layout: layout(palette, height, xaxis, yaxis, { margin: BAR_MARGIN }) };

@@ -16,7 +16,7 @@ from neuroal.models.loading import LanguageModel
 from neuroal.runs.events import Event, Measured, StageStarted
 from neuroal.runs.plan import asked, variants
 from neuroal.runs.pool import ModelPool
-from neuroal.runs.shared import as_control, control_figure_key, control_key, dense_key
+from neuroal.runs.shared import as_control, control_figure_key, control_key, dense_key, model_key
 from neuroal.runs.spec import RunSpec
 
 VARIANT_WORDS = {"dense": "dense model", "uniform": "uniformly pruned control", "chosen": "pruned model"}
@@ -48,7 +48,7 @@ class Measuring:
     def of_all(self, twin: nn.Module) -> Generator[Event, None, None]:
         """The dense model, the pruned one, then the control, which is made for this where nobody has yet."""
         for evaluation in self._open("dense"):
-            key = dense_key(self._model, digest(self.windows), evaluation, self.spec)
+            key = dense_key(model_key(self.lm), digest(self.windows), evaluation, self.spec)
             yield from self._shared(key, evaluation, "dense", self.lm.model)
         for evaluation in self._open("chosen"):
             yield from self._chosen(evaluation, twin)
@@ -57,12 +57,10 @@ class Measuring:
 
     def _chosen(self, evaluation: Evaluation, twin: nn.Module) -> Generator[Event, None, None]:
         """Of the pruned model. One that is pruned uniformly is the control of other runs."""
-        told = []
-        for event in self._measure(evaluation, "chosen", twin):
-            told.append(event)
-            yield event
+        measuring = self._measure(evaluation, "chosen", twin)
         if self.spec.top_up == "uniform" and "uniform" in evaluation.variants:
-            self.pool.shared.put(self._control_figure(evaluation), as_control(told))
+            measuring = self.pool.shared.recording(self._control_figure(evaluation), measuring, as_control)
+        yield from measuring
 
     def _of_control(self, left: list[Evaluation]) -> Generator[Event, None, None]:
         shared, keys = self.pool.shared, [self._control_figure(evaluation) for evaluation in left]
@@ -95,9 +93,4 @@ class Measuring:
 
     @property
     def _control(self) -> str:
-        return control_key(self._model, digest(self.tokens), self.target, self.spec)
-
-    @property
-    def _model(self) -> str:
-        info = self.lm.info
-        return f"{info.folder}|{info.dtype}|{info.device}"
+        return control_key(model_key(self.lm), digest(self.tokens), self.target, self.spec)

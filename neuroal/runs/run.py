@@ -37,6 +37,7 @@ from neuroal.runs.events import (
 from neuroal.runs.measuring import VARIANT_WORDS, Measuring
 from neuroal.runs.plan import Shape, plan
 from neuroal.runs.pool import ModelPool
+from neuroal.runs.shared import as_control, control_key, model_key
 from neuroal.runs.spec import RunSpec
 from neuroal.topups import TOP_UPS
 from neuroal.twin import sparse_twin
@@ -211,7 +212,11 @@ class _Work:
         tokens = self.tokens[: spec.prune_samples or spec.samples]
         if spec.reconstruct and spec.continuations and self.written is None:
             self.written = yield from iter_written(self.lm.model, tokens, spec.continuations, variant)
-        yield from iter_prune(twin, tokens, allocation, variant=variant, written=self.written)
+        pruning = iter_prune(twin, tokens, allocation, variant=variant, written=self.written)
+        if variant == "chosen" and spec.top_up == "uniform":  # the control of other runs
+            key = control_key(model_key(self.lm), digest(self.tokens), allocation.target, spec)
+            pruning = self.pool.shared.recording(key, pruning, as_control)
+        yield from pruning
         return twin
 
     def target(self) -> float:

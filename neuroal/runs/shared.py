@@ -11,7 +11,8 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from neuroal.evaluation.base import EVALUATIONS
@@ -20,6 +21,7 @@ from neuroal.topups import TOP_UPS
 
 if TYPE_CHECKING:
     from neuroal.evaluation.base import Evaluation
+    from neuroal.models.loading import LanguageModel
     from neuroal.runs.spec import RunSpec
 
 Result = TypeVar("Result")
@@ -53,20 +55,21 @@ class Shared:
             while len(self._told) > self.kept:
                 self._told.popitem(last=False)
 
-    def recording(self, key: str, events: Generator[Event, None, Result]) -> Generator[Event, None, Result]:
-        """The same generator; once it has come to its end, what it told is kept."""
+    def recording(
+        self,
+        key: str,
+        events: Generator[Event, None, Result],
+        kept: Callable[[Sequence[Event]], Sequence[Event]] = lambda told: told,
+    ) -> Generator[Event, None, Result]:
+        """The same generator; once it has come to its end, what it told is kept, as ``kept`` makes it."""
         told: list[Event] = []
-
-        def noted() -> Generator[Event, None, Result]:
-            result = yield from _passed_on(events, told)
-            self.put(key, told)
-            return result
-
-        return noted()
+        result = yield from _passed_on(events, told)
+        self.put(key, kept(told))
+        return result
 
 
 def _passed_on(events: Generator[Event, None, Result], told: list[Event]) -> Generator[Event, None, Result]:
-    try:
+    with closing(events):
         while True:
             try:
                 event = next(events)
@@ -74,8 +77,6 @@ def _passed_on(events: Generator[Event, None, Result], told: list[Event]) -> Gen
                 return end.value
             told.append(event)
             yield event
-    finally:
-        events.close()
 
 
 def as_control(events: Sequence[Event]) -> list[Event]:
@@ -83,11 +84,16 @@ def as_control(events: Sequence[Event]) -> list[Event]:
     return [dataclasses.replace(e, variant="uniform") if hasattr(e, "variant") else e for e in events]
 
 
+def model_key(lm: LanguageModel) -> str:
+    """What tells a loaded model from others."""
+    return f"{lm.info.folder}|{lm.info.dtype}|{lm.info.device}"
+
+
 def dense_key(model: str, windows: str, evaluation: Evaluation, spec: RunSpec) -> str:
     """Of a figure of the dense model.
 
     Args:
-        model: what tells the loaded model from others.
+        model: as :func:`model_key` gives it.
         windows: digest of the held-out windows.
     """
     return _hash("dense", model, windows, _asked(evaluation, spec))

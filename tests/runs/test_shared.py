@@ -75,6 +75,8 @@ def test_a_uniform_run_is_the_control_of_the_others(
     told = events_of(pool, top_up="owl", **settings)
     alone = events_of(ModelPool(), top_up="owl", **settings)
     assert figures(told, "uniform") == figures(alone, "uniform") and len(figures(told, "uniform")) == 2
+    blocks = [[e for e in each if isinstance(e, BlockPruned) and e.variant == "uniform"] for each in (told, alone)]
+    assert blocks[0] == blocks[1] and len(blocks[0]) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,258 @@
+/**
+ * The map of a sweep on the page: how far it is, the trade-off with axes to choose, the gain over the control, and every
+ * run with a way to open it. All text that comes from events is written with textContent.
+ */
+(() => {
+  "use strict";
+  const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
+  const { AXES, make, setText } = NeuroAL;
+
+  const DRAW_EVERY_MS = 150;
+  const ENDED = ["finished", "failed", "cancelled", "interrupted"];
+
+  class MapView {
+    /**
+     * @param {HTMLElement} element where to build the view
+     * @param {{palettes: object, plotly: Promise, open: Function, changed: Function}} options `open(run)`: a person wants
+     *     to look at a run; `changed(sweep, status)`: the sweep is in another state than before
+     */
+    constructor(element, options) {
+      Object.assign(this, { element, options, sweep: "", connection: null, plotly: null, said: "" });
+      this.x = "sparsity";
+      this.y = "perplexity";
+      this.build();
+      this.reset();
+      new MutationObserver(() => this.schedule()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+      new ResizeObserver(() => {
+        for (const plot of this.element.querySelectorAll(".js-plotly-plot"))
+          if (plot.offsetWidth) this.plotly.Plots.resize(plot);
+        this.schedule();
+      }).observe(this.element);
+      options.plotly.then((plotly) => { this.plotly = plotly; this.schedule(); })
+        .catch(() => setText(this.problem, "The charts could not be loaded. Reload the page to try again."));
+    }
+
+    // --- building ---------------------------------------------------------------------------------------------------
+
+    build() {
+      const head = make("div", "na-head");
+      this.sentence = head.appendChild(make("p", "na-sentence"));
+      this.sentence.setAttribute("role", "status");
+      this.bar = head.appendChild(make("div", "na-bar"));
+      this.bar.setAttribute("role", "progressbar");
+      this.bar.setAttribute("aria-label", "Progress of the sweep");
+      this.bar.setAttribute("aria-valuemin", "0");
+      this.bar.setAttribute("aria-valuemax", "100");
+      this.fill = this.bar.appendChild(make("div", "na-bar-fill"));
+      this.problem = head.appendChild(make("p", "na-problem"));
+      this.notices = head.appendChild(make("ul", "na-notices"));
+      this.grid = make("div", "na-grid");
+      this.buildTradeoff();
+      this.buildGain();
+      this.buildRuns();
+      this.element.replaceChildren(head, this.grid);
+    }
+
+    card(name, title) {
+      const node = this.grid.appendChild(make("section", `na-card na-card-${name}`));
+      const head = node.appendChild(make("div", "na-card-head"));
+      head.append(make("h3", "na-card-title", title));
+      const explain = node.appendChild(make("p", "na-card-explain"));
+      return { node, head, explain };
+    }
+
+    buildTradeoff() {
+      this.tradeoff = this.card("tradeoff", "What sparsity costs");
+      const axes = this.tradeoff.head.appendChild(make("div", "na-axes"));
+      for (const [which, label] of [["y", "Up"], ["x", "Across"]]) {
+        const field = axes.appendChild(make("label", "na-speed", `${label} `));
+        const select = field.appendChild(make("select", "na-select"));
+        for (const [name, { title }] of Object.entries(AXES)) select.append(new Option(title, name));
+        select.value = this[which];
+        select.onchange = () => { this[which] = select.value; this.schedule(); };
+      }
+      this.plot = this.tradeoff.node.appendChild(make("div", "na-plot"));
+      this.plot.setAttribute("role", "img");
+      this.none = this.tradeoff.node.appendChild(make("p", "na-none"));
+    }
+
+    buildGain() {
+      this.gain = this.card("gain", "Did it help?");
+      this.verdicts = this.gain.node.appendChild(make("ul", "na-verdicts"));
+      this.heat = this.gain.node.appendChild(make("div", "na-plot"));
+      this.heat.setAttribute("role", "img");
+    }
+
+    buildRuns() {
+      this.runs = this.card("runs", "Its runs");
+      this.table = this.runs.node.appendChild(make("div", "na-table"));
+    }
+
+    // --- what is looked at ------------------------------------------------------------------------------------------
+
+    /** Look at a sweep; the same one again goes on from where its stream ended. */
+    attach({ sweep = "" } = {}) {
+      const same = sweep === this.sweep;
+      this.sweep = sweep;
+      this.element.hidden = !sweep;
+      if (same && this.connection) return;
+      this.connection?.close();
+      this.connection = null;
+      if (!same) this.reset();
+      if (!sweep) return;
+      this.connection = NeuroAL.follow(sweep, this.state.last, {
+        records: (records) => { records.forEach((record) => NeuroAL.foldSweep(this.state, record)); this.schedule(); },
+        lost: () => this.say("The connection is lost, trying again."),
+        back: () => this.say(""),
+        refused: (reason) => { this.connection = null; this.say(reason); },
+        end: () => { this.connection = null; this.schedule(); },
+      });
+    }
+
+    reset() {
+      this.state = NeuroAL.emptySweep();
+      this.said = "";
+      this.say("");
+    }
+
+    say(problem) {
+      setText(this.problem, problem);
+      this.problem.hidden = !problem;
+      this.schedule();
+    }
+
+    // --- drawing ----------------------------------------------------------------------------------------------------
+
+    schedule() {
+      this.timer ??= setTimeout(() => { this.timer = null; requestAnimationFrame(() => this.draw()); }, DRAW_EVERY_MS);
+    }
+
+    draw() {
+      if (!this.element.isConnected) { this.connection?.close(); return; }
+      this.drawHead();
+      const palette = NeuroAL.paletteOf(this.element, this.options.palettes);
+      this.drawTradeoff(palette);
+      this.drawGain(palette);
+      this.drawRuns();
+      const said = `${this.sweep} ${this.state.status}`;
+      if (this.state.last && said !== this.said) this.options.changed(this.sweep, this.state.status);
+      this.said = said;
+    }
+
+    drawHead() {
+      const { runs, finished, failed } = NeuroAL.sweepCounts(this.state);
+      const share = runs ? (finished + failed) / runs : 0;
+      setText(this.sentence, sentenceOf(this.state));
+      this.element.dataset.status = this.state.status;
+      this.bar.hidden = !runs;
+      this.bar.setAttribute("aria-valuenow", String(Math.floor(100 * share)));
+      this.fill.style.width = `${100 * share}%`;
+      const failures = this.state.members.filter((m) => m.message).map((m) => `${nameOf(m)}: ${m.message}`);
+      const refused = this.state.refusals.map((reason) => `Left out: ${reason}`);
+      const texts = [...new Set([...refused, ...failures])];
+      this.notices.hidden = !texts.length;
+      this.notices.replaceChildren(...texts.map((text) => make("li", "", text)));
+    }
+
+    drawTradeoff(palette) {
+      const figure = NeuroAL.tradeoff(this.state, palette, this.x, this.y);
+      setText(this.tradeoff.explain, "Each point is a run; press it to open it. Dashed: the uniform control. Dotted: the"
+        + " dense model. A ring marks a run that no other one beats in both figures.");
+      this.plot.hidden = figure === null;
+      this.none.hidden = figure !== null;
+      const done = NeuroAL.sweepCounts(this.state).finished;
+      setText(this.none, done ? "No run has both of these figures; choose other axes, or measure more."
+        : "The first point is drawn when the first run is finished.");
+      if (figure === null || !this.plotly || !this.grid.offsetWidth) return;
+      figure.layout.uirevision = `${this.sweep} ${this.x} ${this.y}`;
+      NeuroAL.drawFigure(this.plotly, this.plot, figure);
+      this.plot.setAttribute("aria-label", `${AXES[this.y].title} against ${AXES[this.x].title};`
+        + " the table below has the figures.");
+      if (this.listening) return;
+      this.listening = true;
+      this.plot.on("plotly_click", ({ points }) => { if (points[0].customdata) this.options.open(points[0].customdata); });
+    }
+
+    drawGain(palette) {
+      const figure = NeuroAL.gain(this.state, palette);
+      this.gain.node.hidden = figure === null;
+      if (figure === null) return;
+      setText(this.gain.explain, "By how much the perplexity of each method is below that of the uniform control of the"
+        + " same pruner, sparsity and calibration: blue where it helped, orange where it did harm.");
+      this.verdicts.replaceChildren(...NeuroAL.verdicts(this.state).map((one) => make("li", "", verdictOf(one))));
+      if (!this.plotly || !this.grid.offsetWidth) return;
+      figure.layout.uirevision = this.sweep;
+      NeuroAL.drawFigure(this.plotly, this.heat, figure);
+      this.heat.setAttribute("aria-label", "Gain over the control; the sentences above say the same.");
+    }
+
+    drawRuns() {
+      this.runs.node.hidden = !this.state.members.length;
+      const table = make("table", "");
+      const head = table.createTHead().insertRow();
+      for (const text of ["run", "sparsity", "state", "perplexity", "uniform", "gain", "search"])
+        head.append(Object.assign(make("th", "", text), { scope: "col" }));
+      const body = table.createTBody();
+      for (const member of this.state.members) this.row(body.insertRow(), member);
+      this.table.replaceChildren(table);
+    }
+
+    row(row, member) {
+      const { summary } = member, gain = NeuroAL.gainOf(member);
+      const name = Object.assign(make("th", ""), { scope: "row" });
+      if (member.run) {
+        const button = name.appendChild(make("button", "na-open-run", member.label));
+        button.type = "button";
+        button.setAttribute("aria-label", `Open ${nameOf(member)}`);
+        button.onclick = () => this.options.open(member.run);
+      } else setText(name, member.label);
+      row.append(name, ...[
+        percent(summary.achieved ?? member.sparsity), member.reused ? "answered before" : member.status,
+        number(summary.perplexity), number(summary.perplexity_uniform),
+        gain === null ? "" : signed(gain), member.control ? "" : seconds(summary.search_seconds),
+      ].map((text) => make("td", "", text)));
+    }
+  }
+
+  // --- words --------------------------------------------------------------------------------------------------------
+
+  const percent = (share) => `${NeuroAL.fixed(100 * share, 1).replace(/\.0$/, "")} %`;
+  const signed = (share) => `${share > 0 ? "+" : share < 0 ? "−" : ""}${NeuroAL.fixed(Math.abs(100 * share), 1)} %`;
+  const number = (value) => (value === null || value === undefined ? ""
+    : value.toLocaleString("en", { maximumFractionDigits: value < 100 ? 2 : 0 }));
+  const seconds = (value) => (value === null || value === undefined ? "" : NeuroAL.durationText(value));
+  const nameOf = (member) => `${member.label} at ${percent(member.sparsity)}`;
+
+  /** Where the sweep stands. */
+  function sentenceOf(state) {
+    const { runs, finished, failed, reused } = NeuroAL.sweepCounts(state);
+    if (!state.last) return "Connecting.";
+    if (!runs) return state.status === "queued" ? "Waiting for its turn." : "Getting ready.";
+    const parts = [`${finished} of ${runs} runs done${reused ? ` (${reused} answered before)` : ""}`];
+    if (failed && state.status !== "running") parts.push(`${failed} not finished`);
+    const done = parts.join(", ");
+    if (ENDED.includes(state.status)) return `${done}. ${ENDINGS[state.status](state)}`;
+    const now = state.members.filter((m) => m.status === "running").map(nameOf).join("; ");
+    const fresh = finished - reused, left = runs - finished - failed;
+    const about = fresh && left ? ` About ${NeuroAL.durationText((state.t / fresh) * left)} left.` : "";
+    return `${done}.${now ? ` Now: ${now}.` : ""}${about}`;
+  }
+
+  const ENDINGS = {
+    finished: (state) => `Finished in ${NeuroAL.durationText(state.seconds ?? state.t)}.`,
+    cancelled: () => "Stopped; Resume goes on with what is left.",
+    interrupted: () => "The server stopped in the middle; Resume goes on with what is left.",
+    failed: (state) => `${state.failure} Resume goes on with what is left.`,
+  };
+
+  /** Did it help, by how much, at what cost. */
+  function verdictOf({ label, runs, better, gain: share, seconds: cost }) {
+    const often = runs === 1 ? (better ? "had a lower perplexity than uniform" : "had no lower perplexity than uniform")
+      : `had a lower perplexity than uniform in ${better} of ${runs} runs`;
+    const size = `${NeuroAL.fixed(Math.abs(100 * share), 1)} % ${share >= 0 ? "lower" : "higher"}`;
+    const price = cost === null ? "" : `, for ${NeuroAL.durationText(cost)} of search`;
+    return `${label} ${often}: ${size}${runs > 1 ? " on average" : ""}${price}.`;
+  }
+
+  Object.assign(NeuroAL, { MapView, sweepSentence: sentenceOf, verdictOf });
+})();

@@ -1,0 +1,237 @@
+"""The Trade-offs tab: sets of settings to ask together, what that will cost, and the map of what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from components.controls import model_choices
+from components.form import Form, spec_from
+from components.tradeoff_map import TradeoffMap
+from neuroal.errors import UserError
+from neuroal.importing import import_engine
+from neuroal.pruners import PRUNERS
+from neuroal.runs.spec import RunSpec
+from neuroal.runs.workshop import Workshop
+from neuroal.sweeps.spec import SweepSpec
+from neuroal.topups import TOP_UPS
+
+# Between its numbers, "name step"; no name of a top-up has a blank.
+METHODS = [
+    (" ".join([top_up.label.partition(":")[0], step]).strip(), f"{top_up.name} {step}".strip())
+    for top_up in TOP_UPS.entries
+    if top_up.name != "custom"
+    for step in (top_up.steps or ("",))
+]
+
+START = "Everything else is as it is set under **Prune**: calibration, measuring, advanced settings."
+
+# Keeps the link of the sweep in the address bar.
+REMEMBER_SWEEP = """(sweep) => {
+  const url = new URL(window.location);
+  if (sweep) url.searchParams.set("sweep", sweep); else url.searchParams.delete("sweep");
+  window.history.replaceState(null, "", url);
+}"""
+
+NO_SWEEP = "⚠️ No sweep is open; press Start to begin one."
+
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The components of the tab. ``choices``: the controls that :func:`sweep_from` reads, in its order."""
+
+    choices: tuple[Any, ...]
+    estimate: gr.Markdown
+    start: gr.Button
+    pause: gr.Button
+    cancel: gr.Button
+    resume: gr.Button
+    answer: gr.Markdown
+    sweep_id: gr.Textbox
+    map: TradeoffMap
+
+
+def build_sweep() -> Sweep:
+    """The tab's components, created where the caller is; ``wire_sweep`` brings them to life."""
+    default = RunSpec()
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=4, min_width=320):
+            models = gr.Dropdown(
+                model_choices(), value=[default.model], multiselect=True, allow_custom_value=True, label="Models",
+                info="One or more; each combination with what is chosen below is a run.",
+            )  # fmt: skip
+            pruners = gr.Dropdown(
+                [(label, name) for name, label in PRUNERS.labels.items()], value=[default.pruner], multiselect=True,
+                label="Base pruners", info="Which weights are the least important.",
+            )  # fmt: skip
+            methods = gr.Dropdown(
+                METHODS, value=["uniform", "owl", "neuroal block", "neuroal both"], multiselect=True,
+                label="Top-ups", info="How the sparsity is spread. Uniform is the control and always among them.",
+            )  # fmt: skip
+            sparsities = gr.Textbox(
+                "0.5, 0.6, 0.7", label="Sparsity ratios", info="Shares of the prunable weights set to zero.",
+            )  # fmt: skip
+            with gr.Accordion("Patterns and seeds", open=False):
+                patterns = gr.Textbox(
+                    "", label="N:M patterns", placeholder="2:4, 4:8", info="Asked beside the sparsity ratios."
+                )
+                seeds = gr.Textbox("0", label="Calibration seeds", info="Repeats every run on other calibration text.")
+            gr.Markdown(START, elem_classes="quiet")
+            estimate = gr.Markdown(elem_id="sweep-estimate", elem_classes="quiet")
+            start = gr.Button("Start", variant="primary", elem_id="sweep-start")
+            with gr.Row():
+                pause = gr.Button("Pause", size="sm", min_width=80, elem_id="sweep-pause")
+                cancel = gr.Button("Cancel", size="sm", min_width=80, elem_id="sweep-cancel")
+                resume = gr.Button("Resume", size="sm", min_width=80, elem_id="sweep-resume")
+            answer = gr.Markdown(elem_id="sweep-answer", container=False)
+        with gr.Column(scale=9, min_width=340):
+            shown = TradeoffMap()
+    sweep_id = gr.Textbox(visible=False, label="Sweep")
+    choices = (models, pruners, methods, sparsities, patterns, seeds)
+    return Sweep(choices, estimate, start, pause, cancel, resume, answer, sweep_id, shown)
+
+
+def sweep_from(base: RunSpec, *chosen: Any) -> SweepSpec:
+    """The sweep that the controls ask for.
+
+    Args:
+        base: what is set under Prune; what the sweep varies is taken from it.
+        chosen: the values of :attr:`Sweep.choices`.
+
+    Raises:
+        UserError: nothing is chosen somewhere, or numbers cannot be read.
+    """
+    models, pruners, methods, sparsities, patterns, seeds = chosen
+    for values, what in ((models, "model"), (pruners, "base pruner")):
+        if not values:
+            raise UserError(f"No {what} is chosen; choose at least one.")
+    amounts = [{"sparsity": value} for value in _numbers("Sparsity ratios", sparsities, float, "0.5, 0.6, 0.7")]
+    amounts += [{"pattern": part} for part in _parts(patterns)]
+    if not amounts:
+        raise UserError("No sparsity ratio and no pattern is given; write some, such as 0.5, 0.6, 0.7.")
+    axes = (
+        tuple({"model": model} for model in models),
+        tuple({"pruner": pruner} for pruner in pruners),
+        tuple(_method(method) for method in methods or ["uniform"]),
+        tuple(amounts),
+        tuple({"seed": seed} for seed in _numbers("Calibration seeds", seeds, int, "0, 1, 2") or [0]),
+    )
+    varied = {name for axis in axes for alternative in axis for name in alternative} | {"pattern", "step"}
+    settings = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
+    defaults = dataclasses.asdict(RunSpec())
+    kept = {name: value for name, value in settings.items() if name not in varied and value != defaults[name]}
+    return SweepSpec({name: list(v) if isinstance(v, tuple) else v for name, v in kept.items()}, axes)
+
+
+def wire_sweep(
+    sweep: Sweep,
+    workshop: Workshop,
+    page: gr.Blocks,
+    form: Form,
+    tabs: gr.Tabs,
+    show: Callable[[str], list[Any]],
+    outputs: list[Any],
+) -> None:
+    """Connects the tab.
+
+    Args:
+        form: whose settings all runs of a sweep have.
+        tabs: of the page; the ids ``prune`` and ``tradeoffs`` are opened.
+        show: values for ``outputs`` that lead to a run.
+    """
+    asked = [*sweep.choices, *form.inputs]
+
+    def spec_of(values: tuple[Any, ...]) -> SweepSpec:
+        count = len(sweep.choices)
+        return sweep_from(spec_from(*values[count:]), *values[:count])
+
+    def tell(*values: Any) -> str:
+        import_engine()
+        from neuroal.sweeps.estimate import estimate_sweep
+
+        try:
+            return estimate_sweep(spec_of(values), workshop.jobs.answered).sentence
+        except UserError as error:
+            return f"⚠️ {error}"
+
+    def start(request: gr.Request, *values: Any) -> tuple[Any, Any, str]:
+        try:
+            spec = spec_of(values)
+            import_engine()
+            from neuroal.sweeps.estimate import check_sweep
+
+            check_sweep(spec)
+            started = workshop.sweeps.start(spec, owner=request.session_hash or "")
+        except UserError as error:
+            return gr.skip(), gr.skip(), f"⚠️ {error}"
+        return started, {"sweep": started}, "The sweep goes on if you close this page; its link leads back to it."
+
+    def pause(sweep_id: str) -> str:
+        return _stop(workshop.sweeps.pause, sweep_id, "Pausing: the run at hand is finished, no other one is started.")
+
+    def cancel(sweep_id: str) -> str:
+        return _stop(workshop.sweeps.cancel, sweep_id, "Cancelling; what is finished is kept, and Resume goes on.")
+
+    def resume(sweep_id: str, request: gr.Request) -> tuple[Any, str]:
+        try:
+            workshop.sweeps.resume(sweep_id, owner=request.session_hash or "")
+        except UserError as error:
+            return gr.skip(), f"⚠️ {error}"
+        except KeyError:
+            return gr.skip(), NO_SWEEP
+        return {"sweep": sweep_id}, "Going on with what is left."
+
+    def open_run(event: gr.EventData) -> list[Any]:
+        return [*show(str(event.run)), gr.Tabs(selected="prune")]
+
+    def arrive(request: gr.Request) -> list[Any]:
+        """A link with ``?sweep=`` leads here."""
+        wanted = request.query_params.get("sweep", "")
+        if not wanted:
+            return [gr.skip()] * 4
+        try:
+            workshop.sweeps.jobs.status(wanted)
+        except KeyError:
+            unknown = "⚠️ No sweep with this link is known here; it may have been removed."
+            return [gr.skip(), gr.skip(), unknown, gr.Tabs(selected="tradeoffs")]
+        return [wanted, {"sweep": wanted}, "You are looking at the sweep of this link.", gr.Tabs(selected="tradeoffs")]
+
+    looked = {"concurrency_limit": 8, **_QUIET}
+    changes = [page.load, *(choice.change for choice in sweep.choices)]
+    gr.on(changes, tell, asked, sweep.estimate, trigger_mode="always_last", concurrency_limit=4, **_QUIET)
+    sweep.start.click(start, asked, [sweep.sweep_id, sweep.map, sweep.answer], **looked)
+    sweep.pause.click(pause, sweep.sweep_id, sweep.answer, **looked)
+    sweep.cancel.click(cancel, sweep.sweep_id, sweep.answer, **looked)
+    sweep.resume.click(resume, sweep.sweep_id, [sweep.map, sweep.answer], **looked)
+    sweep.sweep_id.change(None, sweep.sweep_id, None, js=REMEMBER_SWEEP)
+    sweep.map.opened(open_run, None, [*outputs, tabs], concurrency_limit=None, **_QUIET)
+    page.load(arrive, None, [sweep.sweep_id, sweep.map, sweep.answer, tabs], concurrency_limit=None, **_QUIET)
+
+
+def _stop(act: Callable[[str], bool], sweep_id: str, done: str) -> str:
+    try:
+        return done if act(sweep_id) else "⚠️ This sweep is not going, so there is nothing to stop."
+    except KeyError:
+        return NO_SWEEP
+
+
+def _method(chosen: str) -> dict[str, Any]:
+    name, _, step = chosen.partition(" ")
+    return {"top_up": name, **({"step": step} if step else {})}
+
+
+def _parts(text: str) -> list[str]:
+    return list(dict.fromkeys((text or "").replace(",", " ").replace(";", " ").split()))
+
+
+def _numbers(label: str, text: str, kind: type, example: str) -> list[Any]:
+    try:
+        return [kind(part) for part in _parts(text)]
+    except ValueError:
+        raise UserError(f"{label} {text[:40]!r} cannot be read; write them like {example}.") from None
