@@ -1,0 +1,82 @@
+"""A sweep in a real browser: asked, followed live, opened, stopped, and found again by its link."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.server import Server
+from tests.e2e.steps import LONG, field, open_page, status
+
+
+def begin(page: Page, server: Server, sparsities: str) -> None:
+    """Fills the tab as a person does and presses Start."""
+    open_page(page, server)
+    page.get_by_label("Quick", exact=True).check()
+    page.get_by_role("tab", name="Trade-offs").click()
+    field(page, "Sparsity ratios").fill(sparsities)
+    page.keyboard.press("Tab")
+    expect(page.locator("#sweep-estimate")).to_contain_text(re.compile(r"\d+ runs?.*"), timeout=LONG)
+    page.click("#sweep-start")
+    page.wait_for_url(re.compile(r"sweep=sweep-"), timeout=LONG)
+
+
+def stands(page: Page, says: str) -> None:
+    expect(page.locator(".na-map .na-sentence")).to_contain_text(re.compile(says), timeout=LONG)
+
+
+def points(page: Page) -> dict[str, int]:
+    """How many points each method has."""
+    return page.evaluate(
+        "() => Object.fromEntries((document.querySelector('.na-card-tradeoff .js-plotly-plot')?.data ?? [])"
+        ".filter(t => t.mode === 'markers').map(t => [t.name, t.x.length]))"
+    )
+
+
+def test_a_sweep_from_the_start_to_a_run_of_it(page: Page, server: Server) -> None:
+    begin(page, server, "0.5, 0.6")
+    stands(page, r"8 of 8 runs done.*Finished in")
+    methods = ("Uniform", "OWL", "NeuroAL block", "NeuroAL both")
+    page.wait_for_function("() => document.querySelector('.na-card-gain .js-plotly-plot')?.data[0].y.length === 3")
+    assert {name: points(page)[name] for name in methods} == dict.fromkeys(methods, 2)
+    expect(page.locator(".na-verdicts li")).to_have_count(3)
+    expect(page.locator(".na-card-runs tbody tr")).to_have_count(8)
+
+    page.get_by_label("Up", exact=False).last.select_option("search_seconds")
+    page.wait_for_function("() => /seconds/.test(document.querySelector('.na-card-tradeoff .ytitle')?.textContent)")
+
+    page.get_by_role("button", name=re.compile("^Open OWL at 4|^Open OWL at 5")).first.click()
+    expect(page.get_by_role("tab", name="Prune")).to_have_attribute("aria-selected", "true")
+    status(page, "Finished in .* OWL")
+
+    page.goto(re.sub(r"&run=[^&]*", "", page.url))
+    expect(page.get_by_role("tab", name="Trade-offs")).to_have_attribute("aria-selected", "true")
+    stands(page, r"8 of 8 runs done")
+
+
+def test_it_is_paused_and_goes_on_and_knows_what_it_asked(page: Page, server: Server) -> None:
+    begin(page, server, "0.3, 0.35, 0.4, 0.45, 0.55")
+    stands(page, "Now: ")
+    page.click("#sweep-pause")
+    stands(page, "Stopped; Resume goes on")
+    expect(page.locator("#sweep-answer")).to_contain_text("Pausing")
+    page.click("#sweep-resume")
+    stands(page, r"20 of 20 runs done.*Finished")
+
+    page.click("#sweep-start")  # the same again: nothing is left to compute
+    stands(page, r"20 of 20 runs done \(20 answered before\)")
+    page.click("#sweep-cancel")
+    expect(page.locator("#sweep-answer")).to_contain_text("not going")
+
+
+def test_what_is_wrong_is_said_beside_the_form(page: Page, server: Server) -> None:
+    open_page(page, server, "?sweep=sweep-nobody")
+    expect(page.locator("#sweep-answer")).to_contain_text("No sweep with this link is known here")
+    field(page, "Sparsity ratios").fill("a lot")
+    page.keyboard.press("Tab")
+    expect(page.locator("#sweep-estimate")).to_contain_text("cannot be read; write them like", timeout=LONG)
+    page.click("#sweep-start")
+    expect(page.locator("#sweep-answer")).to_contain_text("cannot be read; write them like")
+    page.click("#sweep-resume")
+    expect(page.locator("#sweep-answer")).to_contain_text("No sweep is open")
