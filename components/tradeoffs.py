@@ -17,6 +17,7 @@ from components.sweep_fold import State
 AXES: dict[str, dict[str, Any]] = {
     "sparsity": {"title": "sparsity", "less": False, "percent": True, "log": False, "dense": None},
     "perplexity": {"title": "perplexity", "less": True, "percent": False, "log": True, "dense": "perplexity_dense"},
+    "alignment": {"title": "alignment score", "less": True, "percent": False, "log": False, "dense": None},
     "kl": {"title": "KL divergence from dense, nats", "less": True, "percent": False, "log": False, "dense": None},
     "zeroshot": {"title": "zero-shot mean", "less": False, "percent": True, "log": False, "dense": "zeroshot_dense"},
     "encoded": {"title": "encoded size / dense size", "less": True, "percent": True, "log": False, "dense": None},

@@ -15,10 +15,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neuroal.alignment import compared, norms_of
 from neuroal.allocation import Sparsity, mean_sparsity
 from neuroal.blocks import Captured, DecoderStack, Linear
 from neuroal.errors import UserError
@@ -154,7 +154,7 @@ class Scorer:
             with self.problem.stack.resident(b):
                 for i, candidate in enumerate(candidates):
                     dense, pruned, hidden[i] = self._two_passes(b, hidden[i], candidate.sparsity, quick)
-                    terms, lost = _compared(self.problem.stack.groups[b], dense, pruned)
+                    terms, lost = compared(self.problem.stack.groups[b], dense, pruned)
                     for linear in linears:
                         if linear in terms:
                             totals[i] += terms[linear]
@@ -179,7 +179,7 @@ class Scorer:
         with _Borrowed(stack.blocks[b], weights) as block, _precision(quick):
             last = b == len(stack) - 1
             pruned, outputs = stack.gather(b, hidden, captured, method.pruner.norms, block, outputs=not last)
-        return _norms(stack, b, dense), _norms(stack, b, pruned), outputs
+        return norms_of(stack, b, dense), norms_of(stack, b, pruned), outputs
 
 
 def _precision(quick: bool) -> AbstractContextManager[Any]:
@@ -284,38 +284,3 @@ def alignment_pass(scorer: Scorer, sparsity: Sparsity) -> Generator[Event, None,
     """The single pass that supplies the alignment of step "row" when no block search has run, and its score."""
     (found,) = yield from _scored(scorer, "alignment", [Candidate(0, 0.0, sparsity)], exact=True)
     return found
-
-
-def _norms(stack: DecoderStack, b: int, statistics: list[Any]) -> list[Tensor]:
-    """Activation norms by consumer group, [in] each; zeros where no token arrived."""
-    norms = []
-    for group, stat in zip(stack.groups[b], statistics, strict=True):
-        weight = group[0].weight
-        norms.append(stat.norm if stat.sequences else torch.zeros(weight.shape[1], device=weight.device))
-    return norms
-
-
-def _compared(
-    groups: Sequence[tuple[Linear, ...]], dense: Sequence[Tensor], pruned: Sequence[Tensor]
-) -> tuple[dict[Linear, float], dict[Linear, np.ndarray]]:
-    """The term and the alignment vector (float64 [in]) of each linear; those of a group share theirs.
-
-    All of a block come from the device at once: there it is waited for one time.
-    """
-    if not groups:
-        return {}, {}
-    pairs = list(zip(dense, pruned, strict=True))
-    distances = torch.stack([torch.linalg.vector_norm(_normalised(d) - _normalised(p)) for d, p in pairs])
-    values = torch.cat([distances, *(d - p for d, p in pairs)]).double().cpu().numpy()
-    starts = np.cumsum([len(pairs), *(d.numel() for d in dense)])
-    terms, lost = {}, {}
-    for g, group in enumerate(groups):
-        terms |= dict.fromkeys(group, float(values[g]) / dense[g].numel())  # per input feature
-        lost |= dict.fromkeys(group, values[starts[g] : starts[g + 1]])
-    return terms, lost
-
-
-def _normalised(norms: Tensor) -> Tensor:
-    """To sum 1; an input that is zero throughout stays zero instead of becoming NaN."""
-    total = norms.sum()
-    return norms / torch.where(total == 0, torch.ones_like(total), total)

@@ -7,7 +7,7 @@
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
 
   const TITLES = {
-    divergence: "How far from the dense model", zeroshot: "Zero-shot tasks", probes: "Does it still write",
+    alignment: "How far the neurons drift", divergence: "How far from the dense model", zeroshot: "Zero-shot tasks", probes: "Does it still write",
     cost: "What it weighs, and how fast it is", sensitivity: "What calibration alone does",
   };
 
@@ -22,10 +22,28 @@
   };
   const number = (value) => (value >= 1000 || Number.isInteger(value) ? Math.round(value).toLocaleString("en") : NeuroAL.fixed(value, value < 10 ? 2 : 1));
 
-  const WRITE = { divergence, zeroshot, probes, cost, sensitivity };
+  const WRITE = { alignment, divergence, zeroshot, probes, cost, sensitivity };
 
   /** The table of that name, or null while there is nothing to say. */
   const tableOf = (name, state) => WRITE[name](state);
+
+  function alignment(state) {
+    const seen = ["uniform", "chosen"].filter((variant) => measured(state, "alignment", variant));
+    if (!seen.length) return null;
+    const row = (label, tell) => [label, ...seen.map((variant) => tell(measured(state, "alignment", variant)))];
+    const worst = ({ details: { blocks } }) => {
+      const most = Math.max(...blocks);
+      return `${blocks.indexOf(most)} (${most.toPrecision(3)})`;
+    };
+    return {
+      explain: "What NeuroAL's search minimises, for whoever chose the ratios: over all linears, the distance between"
+        + " the normalised activation norms of the dense and the pruned block on the same inputs. Lower is better; it is"
+        + " comparable within one model and calibration only.",
+      head: ["", ...named(state, seen)],
+      rows: [row("alignment score", (m) => m.value.toPrecision(4)), row("the block that drifts most", worst)],
+      notes: [],
+    };
+  }
 
   function divergence(state) {
     const seen = ["uniform", "chosen"].filter((variant) => measured(state, "divergence", variant));

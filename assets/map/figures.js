@@ -11,6 +11,7 @@
   const AXES = {
     sparsity: { title: "sparsity", less: false, percent: true, log: false, dense: null },
     perplexity: { title: "perplexity", less: true, percent: false, log: true, dense: "perplexity_dense" },
+    alignment: { title: "alignment score", less: true, percent: false, log: false, dense: null },
     kl: { title: "KL divergence from dense, nats", less: true, percent: false, log: false, dense: null },
     zeroshot: { title: "zero-shot mean", less: false, percent: true, log: false, dense: "zeroshot_dense" },
     encoded: { title: "encoded size / dense size", less: true, percent: true, log: false, dense: null },

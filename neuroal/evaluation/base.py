@@ -44,6 +44,7 @@ class Ground:
 
     spec: RunSpec
     lm: LanguageModel
+    tokens: Tensor
     windows: Tensor
     target: float
     lambdas: Mapping[str, float]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
+import neuroal.evaluation.alignment  # noqa: F401 (registers itself)
 from neuroal.errors import UserError
 from neuroal.evaluation.base import EVALUATIONS, Evaluation, Ground, reading
 from neuroal.evaluation.zeroshot.tasks import TASKS

@@ -80,7 +80,7 @@ class Measuring:
             yield from self.pool.shared.recording(key, self._measure(evaluation, variant, model))
 
     def _measure(self, evaluation: Evaluation, variant: str, model: nn.Module) -> Generator[Event, None, None]:
-        ground = Ground(self.spec, self.lm, self.windows, self.target, self.lambdas, self.measured)
+        ground = Ground(self.spec, self.lm, self.tokens, self.windows, self.target, self.lambdas, self.measured)
         yield StageStarted(evaluation.stage(variant), evaluation.sentence.format(VARIANT_WORDS[variant]))
         yield from evaluation.measure(ground, variant, model)
 

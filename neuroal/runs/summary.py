@@ -17,8 +17,9 @@ ASKED = ("model", "pruner", "top_up", "step", "sparsity", "pattern", "reconstruc
 
 # Figures with a name of their own; each is a number or None.
 FIGURES = (
-    "achieved", "perplexity", "perplexity_stderr", "perplexity_dense", "perplexity_uniform", "kl", "top1",
-    "zeroshot", "zeroshot_dense", "encoded", "block_lambda", "row_lambda", "search_seconds", "seconds",
+    "achieved", "perplexity", "perplexity_stderr", "perplexity_dense", "perplexity_uniform", "alignment",
+    "alignment_uniform", "kl", "top1", "zeroshot", "zeroshot_dense", "encoded", "block_lambda", "row_lambda",
+    "search_seconds", "seconds",
 )  # fmt: skip
 
 
@@ -27,10 +28,10 @@ def summary(records: Iterable[Record]) -> Summary:
 
     Returns:
         ASKED, as in the spec; FIGURES: achieved sparsity (0..1), perplexities of the pruned model, the dense one and
-        the uniform control, KL divergence from the dense model (nats) and agreement of the first choice (0..1), mean
-        zero-shot accuracy (0..1), bytes of the pruned model as bitmask and values compressed over those of the dense
-        one, chosen lambdas, seconds of the search or rating, and of the whole run; "verdict" of the collapse probes,
-        and "started_at".
+        the uniform control, alignment scores of both pruned ones, KL divergence from the dense model (nats) and
+        agreement of the first choice (0..1), mean zero-shot accuracy (0..1), bytes of the pruned model as bitmask and
+        values compressed over those of the dense one, chosen lambdas, seconds of the search or rating, and of the whole
+        run; "verdict" of the collapse probes, and "started_at".
     """
     found: Summary = dict.fromkeys((*ASKED, *FIGURES, "verdict", "started_at"))
     drawn = None
@@ -61,6 +62,8 @@ def _take_measured(found: Summary, record: Record) -> None:
         found["perplexity" if variant == "chosen" else f"perplexity_{variant}"] = value
         if variant == "chosen":
             found["perplexity_stderr"] = record["stderr"]
+    elif metric == "alignment":
+        found["alignment" if variant == "chosen" else f"alignment_{variant}"] = value
     elif metric == "zeroshot":
         found["zeroshot" if variant == "chosen" else f"zeroshot_{variant}"] = value
     elif variant != "chosen":

@@ -213,6 +213,8 @@ def everything_measured(blocks: int = 4) -> list[Record]:
             "chosen", start, 3, (text,), (float(start) if known else None,), (0.5 if known else None,),
             (0.05 if known else None,), tops if known else ((),), tops if known else ((),),
         ))  # fmt: skip
+    for variant, blocks in (("chosen", [0.001, 0.004]), ("uniform", [0.00625, 0.0])):
+        clock.add(ev.Measured(variant, "alignment", "prose", sum(blocks), 0.0, 64, 32, 1.0, {"blocks": blocks}))
     for variant, value in (("dense", 0.75), ("chosen", 0.5)):
         task = {"label": "RTE", "measure": "acc", "chance": 0.5, "notice": "Few."}
         clock.add(ev.Measured(variant, "zeroshot/rte", "prose", value, 0.125, 8, 0, 2.0, task))

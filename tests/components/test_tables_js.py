@@ -46,6 +46,15 @@ def test_a_log_without_a_measurement_has_no_table(page: Page, log: str) -> None:
     assert (table(page, "divergence", TABLE[log]) is not None) == expected
 
 
+def test_the_alignment_beside_the_control(page: Page) -> None:
+    found = table(page, "alignment", everything_measured())
+    assert found["head"] == ["", "Uniform", "OWL"]
+    assert found["rows"] == [
+        ["alignment score", "0.006250", "0.005000"],
+        ["the block that drifts most", "0 (0.00625)", "1 (0.00400)"],
+    ]
+
+
 def test_the_divergence_beside_the_control(page: Page) -> None:
     found = table(page, "divergence", everything_measured())
     assert found["head"] == ["", "Uniform", "OWL"]

@@ -39,6 +39,8 @@ def test_a_log_of_every_figure() -> None:
         measured("dense", "perplexity", 20.0),
         measured("chosen", "perplexity", 50.0),
         measured("uniform", "perplexity", 60.0),
+        measured("chosen", "alignment", 0.002),
+        measured("uniform", "alignment", 0.003),
         measured("chosen", "divergence", 0.8, top1=0.6),
         measured("uniform", "divergence", 0.9, top1=0.1),
         measured("dense", "zeroshot", 0.5),
@@ -56,8 +58,9 @@ def test_a_log_of_every_figure() -> None:
     }  # fmt: skip
     assert {name: found[name] for name in FIGURES} == {
         "achieved": 0.701, "perplexity": 50.0, "perplexity_stderr": 0.5, "perplexity_dense": 20.0,
-        "perplexity_uniform": 60.0, "kl": 0.8, "top1": 0.6, "zeroshot": 0.4, "zeroshot_dense": 0.5, "encoded": 0.3,
-        "block_lambda": 0.15, "row_lambda": None, "search_seconds": 7.25, "seconds": 12.5,
+        "perplexity_uniform": 60.0, "alignment": 0.002, "alignment_uniform": 0.003, "kl": 0.8, "top1": 0.6,
+        "zeroshot": 0.4, "zeroshot_dense": 0.5, "encoded": 0.3, "block_lambda": 0.15, "row_lambda": None,
+        "search_seconds": 7.25, "seconds": 12.5,
     }  # fmt: skip
     assert found["verdict"] == "healthy" and found["started_at"] == "2026-01-15T10:00:00+00:00"
 
