@@ -16,6 +16,7 @@ from neuroal.importing import uncollected
 with uncollected():
     import gradio as gr
 
+    from components.bundles import add_bundle_route
     from components.page import ASSETS, Records, build_page
     from components.stream import add_event_route
     from components.warmup import Warmup
@@ -43,6 +44,7 @@ def main() -> None:
         prevent_thread_lock=True,
     )
     add_event_route(app, records)
+    add_bundle_route(app, records)
     warmup.start()
     try:
         page.block_thread()

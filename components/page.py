@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from components.bundles import adopted
 from components.compare import build_compare, wire_compare
 from components.controls import OWN_TEXTS
 from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
@@ -55,6 +56,7 @@ class Actions:
     measure: gr.Button
     estimate: gr.Markdown
     answer: gr.Markdown
+    bundle: gr.UploadButton
 
 
 class Records:
@@ -108,7 +110,8 @@ def _build_actions() -> Actions:
         resume = gr.Button("Resume", size="sm", elem_id="resume")
         measure = gr.Button("Measure", size="sm", elem_id="measure")
     answer = gr.Markdown(WAITING, elem_id="answer", container=False)
-    return Actions(run, cancel, resume, measure, estimate, answer)
+    bundle = gr.UploadButton("Open a bundle", file_types=[".zip"], size="sm", elem_id="bundle")
+    return Actions(run, cancel, resume, measure, estimate, answer, bundle)
 
 
 def _first_example(records: Records) -> dict[str, Any]:
@@ -221,8 +224,15 @@ def _wire_arrival(
         asked = request.query_params.get("run", "")
         return show(asked, "You are looking at the run of this link.") if asked else [gr.skip()] * len(outputs)
 
+    def take_in(path: str) -> list[Any]:
+        try:
+            return show(adopted(records.workshop.jobs, path), "You are looking at the run of this bundle.")
+        except UserError as error:
+            return [gr.skip(), gr.skip(), f"⚠️ {error}", *[gr.skip()] * (1 + len(form.inputs))]
+
     outputs = [run_id, live, actions.answer, form.preset, *form.inputs]
     page.load(arrive, None, outputs, concurrency_limit=None, **_QUIET)
+    actions.bundle.upload(take_in, actions.bundle, outputs, concurrency_limit=2, **_QUIET)
     return show, outputs
 
 

@@ -55,7 +55,7 @@ def add_event_route(app: FastAPI, source: EventSource) -> None:
         source: the registry of runs.
     """
 
-    @app.get(PATH, include_in_schema=False, dependencies=_login(app))
+    @app.get(PATH, include_in_schema=False, dependencies=login(app))
     async def events(run_id: str, request: Request) -> Response:
         after = _cursor(request)
         try:
@@ -155,7 +155,7 @@ def _stopping(app: FastAPI) -> bool:
     return stop is not None and stop.is_set()
 
 
-def _login(app: FastAPI) -> list[Any]:
+def login(app: FastAPI) -> list[Any]:
     """Gradio's own login check as a dependency; none where the app is not Gradio's.
 
     Raises:

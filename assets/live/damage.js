@@ -148,6 +148,9 @@
   class ConfigCard extends PlainCard {
     constructor() {
       super("config", "Config card");
+      this.bundle = make("a", "na-bundle", "Download this run as a bundle");
+      this.bundle.download = "";
+      this.bundle.title = "A .zip with its log, charts, tables and a script; it opens in any instance of this app.";
       setText(this.explain, "What every figure here depends on: question, model, versions, machine, calibration.");
       const fold = this.node.appendChild(make("details", "na-texts"));
       this.json = make("pre", "na-json");
@@ -156,9 +159,12 @@
       copy.onclick = () => navigator.clipboard.writeText(this.json.textContent)
         .then(() => setText(copy, "Copied"), () => setText(copy, "Copying is not allowed here"));
       fold.append(make("summary", "", "Show it"), copy, this.json);
+      this.node.append(this.bundle);
     }
 
-    draw(_, state) {
+    draw(_, state, __, run) {
+      this.bundle.href = `${NeuroAL.rootOf()}/gradio_api/runs/${encodeURIComponent(run)}/bundle`;
+      this.bundle.hidden = state.status !== "finished" || [state.spec.source, state.spec.eval_source].includes("own");
       this.node.hidden = !Object.keys(state.measured).length;
       if (!this.node.hidden) setText(this.json, JSON.stringify(NeuroAL.configOf(state), null, 1));
     }

@@ -17,7 +17,7 @@
   const CHANGES = {
     RunStarted: EVERYTHING, SearchStarted: ["heatmap", "sparsity", "scores"],
     CandidateStarted: ["heatmap", "sparsity"], BlockScored: ["heatmap"], CandidateFinished: ["heatmap", "scores"],
-    LambdaChosen: ["heatmap", "scores", "sparsity"], PruningFinished: ["config"], BlockRated: ["ratings"],
+    LambdaChosen: ["heatmap", "scores", "sparsity"], PruningFinished: ["config"], RunFinished: ["config"], BlockRated: ["ratings"],
     AllocationReady: ["sparsity", "damage", "spread"],
     RowsAllocated: ["rows"], BlockPruned: ["sparsity"], Measured: ["damage", "spread", ...NeuroAL.TABLES, "config"],
     TokensCompared: ["text"],

@@ -24,9 +24,10 @@ from neuroal.runs.events import (
     RunInterrupted,
     RunResumed,
 )
-from neuroal.runs.log import ENDED, RunLog, ending
+from neuroal.runs.log import ENDED, RunLog, ending, last_status
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import RunRow, Store
+from neuroal.runs.summary import summary
 from neuroal.threads import stand_back
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,20 @@ class Jobs:
     def answered(self, spec: Spec) -> str | None:
         """The finished run that asked the same question, if any; a question about one's own text is never shared."""
         return None if spec.private else self.store.answered(spec.key())
+
+    def adopt(self, spec: Spec, records: list[dict[str, Any]]) -> str:
+        """Takes in a run that is over and was made elsewhere (``neuroal.sharing``); returns the id that it has here.
+
+        Raises:
+            UserError: it cannot be stored.
+        """
+        run_id = self._new_id()
+        try:
+            self.store.adopt(run_id, spec.to_json(), records, last_status(records), summary(records))
+        except Exception as error:
+            logger.exception("A bundle could not be stored")
+            raise UserError(_sentence(error)) from error
+        return run_id
 
     def cancel(self, run_id: str) -> bool:
         """Stops a run at its next event, or takes it out of the queue. False when it was not going."""

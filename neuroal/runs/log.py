@@ -52,7 +52,7 @@ class RunLog:
         self._records = records or []
         self._lock = threading.Lock()
         self._zero: float | None = None  # the clock stands still
-        self.status = _last_status(self._records)
+        self.status = last_status(self._records)
 
     def start_clock(self) -> None:
         """Seconds go on from the last event. They stop with the end: neither waiting nor a stopped server counts."""
@@ -117,6 +117,7 @@ _AFTERWARDS = {
 }
 
 
-def _last_status(records: list[dict[str, Any]]) -> str:
+def last_status(records: list[dict[str, Any]]) -> str:
+    """Where a run stands after these records."""
     kinds = {kind.__name__: status for kind, status in STATUS.items()}
     return next((kinds[r["kind"]] for r in reversed(records) if r["kind"] in kinds), "queued")

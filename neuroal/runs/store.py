@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from sqlmodel import Field, Session, SQLModel, col, create_engine, select
 
 # The states of a run; the first two are the ones a stopped server leaves behind.
 GOING = ("queued", "running")
+
+
+# The tag of a run that came in a bundle.
+ADOPTED = "from a bundle"
 
 
 class RunRow(SQLModel, table=True):
@@ -93,6 +98,22 @@ class Store:
                 row.status = status
                 if summary is not None:
                     row.summary = json.dumps(summary, separators=(",", ":"))
+            session.commit()
+
+    def adopt(
+        self, run_id: str, spec: str, records: Sequence[dict[str, Any]], status: str, summary: dict[str, Any]
+    ) -> None:
+        """A run that was made elsewhere, whole. It has no key: nobody's question is answered by it."""
+        created = datetime.datetime.now(datetime.timezone.utc).isoformat()
+        row = RunRow(id=run_id, key="", spec=spec, status=status, created=created, tags=json.dumps([ADOPTED]))
+        row.summary = json.dumps(summary, separators=(",", ":"))
+        with Session(self.engine) as session:
+            session.add(row)
+            session.flush()
+            for record in records:
+                payload = {name: value for name, value in record.items() if name not in ("n", "t")}
+                text_ = json.dumps(payload, separators=(",", ":"))
+                session.add(EventRow(run_id=run_id, n=record["n"], t=record["t"], payload=text_))
             session.commit()
 
     def ask_more(self, run_id: str, spec: str) -> None:

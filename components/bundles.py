@@ -1,0 +1,84 @@
+"""Bundles on the page: ``GET /gradio_api/runs/{run_id}/bundle`` gives a run away, and an upload takes one in."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Protocol
+
+import plotly.graph_objects as go
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+from plotly.offline import get_plotlyjs
+
+from components.charts import LIGHT, figures, fold_all
+from components.stream import login
+from neuroal.errors import UserError
+from neuroal.runs.jobs import Jobs
+from neuroal.sharing.bundle import NOT_ONE, read_bundle, write_bundle
+
+PATH = "/gradio_api/runs/{run_id}/bundle"
+
+Record = dict[str, Any]
+
+
+class EventSource(Protocol):
+    """Where a log is read from; as in ``components/stream.py``."""
+
+    def read(self, run_id: str, after: int) -> tuple[list[Record], bool]:
+        """Records above ``after``; KeyError where the run is not known."""
+        ...
+
+
+def add_bundle_route(app: FastAPI, source: EventSource) -> None:
+    """Adds the route to a launched Gradio app. If the app asks for a login, so does the route."""
+
+    @app.get(PATH, include_in_schema=False, dependencies=login(app))
+    async def bundle(run_id: str, request: Request) -> Response:
+        try:
+            packed = await run_in_threadpool(lambda: packed_run(source.read(run_id, 0)[0]))
+        except KeyError:
+            return JSONResponse({"error": "This run is not known here; it may have been removed."}, status_code=404)
+        except UserError as refusal:
+            return JSONResponse({"error": str(refusal)}, status_code=409)
+        headers = {"Content-Disposition": 'attachment; filename="neuroal-run.zip"', "Cache-Control": "no-store"}
+        return Response(packed, media_type="application/zip", headers=headers)
+
+
+def packed_run(records: list[Record]) -> bytes:
+    """The bundle of a run, with its charts."""
+    target = io.BytesIO()
+    write_bundle(target, records, chart_pages(records))
+    return target.getvalue()
+
+
+def chart_pages(records: list[Record]) -> dict[str, str]:
+    """Every chart of a run as a page of its own, and the library that draws them once beside them."""
+    drawn = figures(fold_all(records), palette=LIGHT)
+    if not drawn:
+        return {}
+    pages = {f"{name}.html": _page(figure) for name, figure in drawn.items()}
+    return {**pages, "plotly.min.js": get_plotlyjs()}
+
+
+def _page(figure: dict[str, Any]) -> str:
+    """What ``figures`` leaves to the page behind it, a background, is added; the camera saves a PNG."""
+    whole = go.Figure(figure, skip_invalid=True)
+    whole.update_layout(paper_bgcolor="white", plot_bgcolor="white")
+    config = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "scale": 2}}
+    return whole.to_html(include_plotlyjs="plotly.min.js", config=config)
+
+
+def adopted(jobs: Jobs, path: str | Path) -> str:
+    """The id of the run in an uploaded bundle.
+
+    Raises:
+        UserError: as ``read_bundle``, or a log that cannot be drawn.
+    """
+    found = read_bundle(Path(path))
+    try:
+        figures(fold_all(found.records), palette=LIGHT)
+    except Exception as error:  # whatever a log that was put together by hand leads to
+        raise UserError(NOT_ONE) from error
+    return jobs.adopt(found.spec, found.records)
