@@ -18,7 +18,7 @@ from components.sweep import build_sweep, wire_sweep
 from components.warmup import Warmup
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
-from neuroal.runs.examples import PREFIX, load_examples
+from neuroal.runs.examples import PREFIX, SWEEPS, load_examples
 from neuroal.runs.workshop import Workshop
 from neuroal.sweeps.sweeps import KIND
 
@@ -63,12 +63,12 @@ class Records:
     """Where the event route reads: recorded examples by their names, runs and sweeps by their ids."""
 
     def __init__(self, workshop: Workshop) -> None:
-        self.workshop, self.examples = workshop, load_examples()
+        self.workshop, self.examples, self.sweeps = workshop, load_examples(), load_examples(SWEEPS)
 
     def read(self, run_id: str, after: int) -> tuple[list[dict[str, Any]], bool]:
         """As ``Jobs.read``."""
         if run_id.startswith(PREFIX):
-            return self.examples[run_id].records[max(after, 0) :], True
+            return (self.examples | self.sweeps)[run_id].records[max(after, 0) :], True
         if run_id.startswith(f"{KIND}-"):
             return self.workshop.sweeps.jobs.read(run_id, after)
         return self.workshop.jobs.read(run_id, after)
@@ -90,7 +90,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
             with gr.Tab("Compare", id="compare"):
                 compare = build_compare()
             with gr.Tab("Trade-offs", id="tradeoffs"):
-                sweep = build_sweep()
+                sweep = build_sweep(next(iter(records.sweeps.values()), None))
         wire_form(form)
         _wire_engine(clock, engine, warmup)
         _wire_estimate(page, form, actions)

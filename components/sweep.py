@@ -15,6 +15,7 @@ from components.tradeoff_map import TradeoffMap
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
 from neuroal.pruners import PRUNERS
+from neuroal.runs.examples import Example
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.workshop import Workshop
 from neuroal.sweeps.spec import SweepSpec
@@ -57,8 +58,12 @@ class Sweep:
     map: TradeoffMap
 
 
-def build_sweep() -> Sweep:
-    """The tab's components, created where the caller is; ``wire_sweep`` brings them to life."""
+def build_sweep(example: Example | None = None) -> Sweep:
+    """The tab's components, created where the caller is; ``wire_sweep`` brings them to life.
+
+    Args:
+        example: the recorded sweep that a new visitor sees at once.
+    """
     default = RunSpec()
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
@@ -91,7 +96,7 @@ def build_sweep() -> Sweep:
                 resume = gr.Button("Resume", size="sm", min_width=80, elem_id="sweep-resume")
             answer = gr.Markdown(elem_id="sweep-answer", container=False)
         with gr.Column(scale=9, min_width=340):
-            shown = TradeoffMap()
+            shown = TradeoffMap({"sweep": example.id, "caption": example.caption} if example else None)
     sweep_id = gr.Textbox(visible=False, label="Sweep")
     choices = (models, pruners, methods, sparsities, patterns, seeds)
     return Sweep(choices, estimate, start, pause, cancel, resume, answer, sweep_id, shown)

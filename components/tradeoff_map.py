@@ -49,10 +49,12 @@ class MapValue(TypedDict, total=False):
     """What the map shows.
 
     Attributes:
-        sweep: id of a sweep; empty to show nothing.
+        sweep: id of a sweep, or of a recorded one; empty to show nothing.
+        caption: plain text above the map: what a person is looking at.
     """
 
     sweep: str
+    caption: str
 
 
 class TradeoffMap(gr.HTML):
@@ -72,7 +74,8 @@ class TradeoffMap(gr.HTML):
 
     def postprocess(self, value: MapValue | None) -> dict[str, Any]:
         """Plain values. ``visit`` differs each time, so that the same sweep can be attached again."""
-        return {"sweep": str((value or {}).get("sweep") or ""), "visit": next(_VISITS)}
+        given = value or {}
+        return {name: str(given.get(name) or "") for name in ("sweep", "caption")} | {"visit": next(_VISITS)}
 
     def api_info(self) -> dict[str, Any]:
         """An object, for the page's own API documentation."""

@@ -8,6 +8,7 @@
   const { AXES, make, setText } = NeuroAL;
 
   const DRAW_EVERY_MS = 150;
+  const RECORDED = "example-";
   const ENDED = ["finished", "failed", "cancelled", "interrupted"];
 
   class MapView {
@@ -36,6 +37,7 @@
 
     build() {
       const head = make("div", "na-head");
+      this.caption = head.appendChild(make("p", "na-caption"));
       this.sentence = head.appendChild(make("p", "na-sentence"));
       this.sentence.setAttribute("role", "status");
       this.bar = head.appendChild(make("div", "na-bar"));
@@ -91,9 +93,11 @@
     // --- what is looked at ------------------------------------------------------------------------------------------
 
     /** Look at a sweep; the same one again goes on from where its stream ended. */
-    attach({ sweep = "" } = {}) {
+    attach({ sweep = "", caption = "" } = {}) {
       const same = sweep === this.sweep;
       this.sweep = sweep;
+      this.recorded = sweep.startsWith(RECORDED); // its runs are not here to be opened
+      setText(this.caption, caption);
       this.element.hidden = !sweep;
       if (same && this.connection) return;
       this.connection?.close();
@@ -156,8 +160,8 @@
 
     drawTradeoff(palette) {
       const figure = NeuroAL.tradeoff(this.state, palette, this.x, this.y);
-      setText(this.tradeoff.explain, "Each point is a run; press it to open it. Dashed: the uniform control. Dotted: the"
-        + " dense model. A ring marks a run that no other one beats in both figures.");
+      setText(this.tradeoff.explain, `Each point is a run${this.recorded ? "" : "; press it to open it"}. `
+        + "Dashed: the uniform control. Dotted: the dense model. A ring marks a run that no other one beats in both figures.");
       this.plot.hidden = figure === null;
       this.none.hidden = figure !== null;
       const done = NeuroAL.sweepCounts(this.state).finished;
@@ -170,7 +174,11 @@
         + " the table below has the figures.");
       if (this.listening) return;
       this.listening = true;
-      this.plot.on("plotly_click", ({ points }) => { if (points[0].customdata) this.options.open(points[0].customdata); });
+      this.plot.on("plotly_click", ({ points }) => { this.open(points[0].customdata); });
+    }
+
+    open(run) {
+      if (run && !this.recorded) this.options.open(run);
     }
 
     drawGain(palette) {
@@ -200,11 +208,11 @@
     row(row, member) {
       const { summary } = member, gain = NeuroAL.gainOf(member);
       const name = Object.assign(make("th", ""), { scope: "row" });
-      if (member.run) {
+      if (member.run && !this.recorded) {
         const button = name.appendChild(make("button", "na-open-run", member.label));
         button.type = "button";
         button.setAttribute("aria-label", `Open ${nameOf(member)}`);
-        button.onclick = () => this.options.open(member.run);
+        button.onclick = () => this.open(member.run);
       } else setText(name, member.label);
       row.append(name, ...[
         percent(summary.achieved ?? member.sparsity), member.reused ? "answered before" : member.status,

@@ -1,7 +1,7 @@
-"""Recorded runs that ship with the app: event logs, replayed in the charts before anything is computed.
+"""Recorded runs and sweeps that ship with the app: event logs, shown in the charts before anything is computed.
 
-An example is a JSON-lines file in assets/examples: the first line its title and caption, each further line one record
-of the log of a real run.
+An example is a JSON-lines file in assets/examples, or in assets/sweeps: the first line its title and caption, each
+further line one record of the log of a real run or sweep.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "examples"
+SWEEPS = FOLDER.parent / "sweeps"
 PREFIX = "example-"
 
 
 @dataclass(frozen=True)
 class Example:
-    """A recorded run; ``id`` is what the page asks for."""
+    """A recorded run or sweep; ``id`` is what the page asks for."""
 
     id: str
     title: str
