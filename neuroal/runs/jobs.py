@@ -27,7 +27,7 @@ from neuroal.runs.events import (
 from neuroal.runs.log import ENDED, RunLog, ending, last_status
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import RunRow, Store
-from neuroal.runs.summary import summary
+from neuroal.runs.summary import asked, summary
 from neuroal.threads import stand_back
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,10 @@ class Jobs:
             self._admit(owner, admitted)
             run_id = self._new_id()
             try:
-                self.store.add_run(run_id, spec.key(), spec.to_json(), private=spec.private, kind=self.kind)
+                figures = asked(spec) if self.kind == "run" else None
+                self.store.add_run(
+                    run_id, spec.key(), spec.to_json(), private=spec.private, kind=self.kind, summary=figures
+                )
             except Exception as error:
                 logger.exception("A run could not be stored")
                 raise UserError(_sentence(error)) from error
@@ -163,7 +166,7 @@ class Jobs:
 
         Raises:
             UserError: it has finished or is going, or this person has too many runs waiting.
-            KeyError: no run has this id.
+            KeyError: no run has this id, or it was deleted.
         """
         with self._changed:
             log, spec = self._log(run_id), self.spec(run_id)
@@ -180,7 +183,7 @@ class Jobs:
 
         Raises:
             UserError: it has not finished, or this person has too many runs waiting.
-            KeyError: no run has this id.
+            KeyError: no run has this id, or it was deleted.
         """
         with self._changed:
             log = self._log(run_id)
@@ -194,18 +197,18 @@ class Jobs:
         """Records numbered above ``after``, and whether no more will come.
 
         Raises:
-            KeyError: no run has this id.
+            KeyError: no run has this id, or it was deleted.
         """
         with self._changed:
             return self._log(run_id).read(after)
 
     def status(self, run_id: str) -> str:
-        """queued, running, finished, failed, cancelled or interrupted. KeyError when no run has this id."""
+        """queued, running, finished, failed, cancelled or interrupted. KeyError as for :meth:`read`."""
         with self._changed:
             return self._log(run_id).status
 
     def spec(self, run_id: str) -> Any:
-        """What the run asks. KeyError when no run has this id."""
+        """What the run asks. KeyError as for :meth:`read`."""
         return self._read(self._row(run_id).spec)
 
     def close(self, timeout: float = 5.0) -> None:
@@ -236,7 +239,7 @@ class Jobs:
 
     def _row(self, run_id: str) -> RunRow:
         row = self.store.run(run_id)
-        if row is None or row.kind != self.kind:
+        if row is None or row.kind != self.kind or row.deleted:
             raise KeyError(run_id)
         return row
 
@@ -255,6 +258,8 @@ class Jobs:
                 job.log.append_at_any_cost(Queued(position))
 
     def _log(self, run_id: str) -> RunLog:
+        if self.store.is_deleted(run_id):
+            raise KeyError(run_id)
         if run_id in self._logs:
             self._logs.move_to_end(run_id)
             return self._logs[run_id]

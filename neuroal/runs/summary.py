@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neuroal.runs.spec import RunSpec
 
 Record = dict[str, Any]
 Summary = dict[str, Any]
@@ -21,6 +24,11 @@ FIGURES = (
     "alignment_uniform", "kl", "top1", "zeroshot", "zeroshot_dense", "encoded", "block_lambda", "row_lambda",
     "search_seconds", "seconds",
 )  # fmt: skip
+
+
+def asked(spec: RunSpec) -> Summary:
+    """What is known of a run before it starts."""
+    return {name: getattr(spec, name) for name in ASKED}
 
 
 def summary(records: Iterable[Record]) -> Summary:
