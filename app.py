@@ -20,6 +20,7 @@ with uncollected():
     from components.page import ASSETS, Records, build_page
     from components.stream import add_event_route
     from components.warmup import Warmup
+    from neuroal.errors import UserError
     from neuroal.runs.workshop import Workshop
 
 # Seconds after which a thread that computes has to let another one go on. Two models that answer side by side have
@@ -33,7 +34,10 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
     sys.setswitchinterval(SWITCH_SECONDS)
-    workshop = Workshop()
+    try:
+        workshop = Workshop()
+    except UserError as error:  # the store cannot be opened
+        sys.exit(str(error))
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)
     app, _, _ = page.launch(

@@ -45,6 +45,7 @@ def _no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing a test writes reaches the data folder of the person who runs it."""
     monkeypatch.setenv("NEUROAL_DATA", str(tmp_path / "data"))
+    monkeypatch.delenv("NEUROAL_STORE", raising=False)
 
 
 @pytest.fixture(scope="session")

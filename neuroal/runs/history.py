@@ -11,6 +11,7 @@ from sqlalchemy import JSON, ColumnElement, cast, func, select
 from sqlmodel import Session, col
 
 from neuroal.errors import UserError, did_you_mean
+from neuroal.runs.labels import tags_as_json
 from neuroal.runs.rows import RunRow
 from neuroal.runs.summary import FIGURES, summary
 
@@ -107,11 +108,6 @@ def _figure(name: str, sqlite: bool) -> ColumnElement[Any]:
         return func.json_extract(RunRow.summary, f"$.{name}")
     value = cast(RunRow.summary, JSON)[name]
     return value.as_string() if name in WORDS else value.as_float()
-
-
-def tags_as_json(tags: Collection[str]) -> str:
-    """As they are stored. Letters stay letters, so that a search finds them."""
-    return json.dumps(list(tags), ensure_ascii=False, separators=(",", ":"))
 
 
 def _entry(

@@ -50,18 +50,19 @@ class RunLog:
         self.run_id = run_id
         self._store = store
         self._records = records or []
-        self._lock = threading.Lock()
+        self._writing = threading.Lock()  # one event at a time, for as long as the store takes
+        self._showing = threading.Lock()  # for an instant: viewers read on the event loop, which no store may hold up
         self._zero: float | None = None  # the clock stands still
         self.status = last_status(self._records)
 
     def start_clock(self) -> None:
         """Seconds go on from the last event. They stop with the end: neither waiting nor a stopped server counts."""
-        with self._lock:
+        with self._writing:
             self._zero = time.monotonic() - self._last("t", 0.0)
 
     def append(self, happened: Event) -> dict[str, Any]:
         """Commits an event and returns its record ``{"n", "t", "kind", ...}``."""
-        with self._lock:
+        with self._writing:
             return self._append(happened, save=True)
 
     def append_at_any_cost(self, happened: Event) -> None:
@@ -69,7 +70,7 @@ class RunLog:
 
         The store then still says that the run is going, so the next start of the server marks it as interrupted.
         """
-        with self._lock:
+        with self._writing:
             try:
                 self._append(happened, save=True)
             except Exception:
@@ -85,8 +86,9 @@ class RunLog:
         if save:
             figures = summary([*self._records, record]) if status in ENDED else None
             self._store.append(self.run_id, n, t, payload, status, figures)
-        self._records.append(record)
-        self.status = status or self.status
+        with self._showing:
+            self._records.append(record)
+            self.status = status or self.status
         if status in ENDED:
             self._zero = None
         return record
@@ -96,7 +98,7 @@ class RunLog:
 
     def read(self, after: int = 0) -> tuple[list[dict[str, Any]], bool]:
         """Records numbered above ``after``, and whether the run has ended, so that none will follow."""
-        with self._lock:
+        with self._showing:
             return self._records[bisect_right(self._records, after, key=lambda r: r["n"]) :], self.status in ENDED
 
 

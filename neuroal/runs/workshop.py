@@ -6,6 +6,7 @@ One object per process. It imports nothing heavy at first; torch comes with the 
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Generator
@@ -37,7 +38,11 @@ class Workshop:
     """The server's state.
 
     Args:
-        folder: the data folder; NEUROAL_DATA or ``data`` beside the app when not given.
+        folder: the data folder; NEUROAL_DATA or ``data`` beside the app when not given. Runs are stored there too, or
+            in the database that NEUROAL_STORE names.
+
+    Raises:
+        UserError: the store cannot be opened.
     """
 
     def __init__(self, folder: Path | None = None, workers: int = 1) -> None:
@@ -46,7 +51,7 @@ class Workshop:
         self._twins: OrderedDict[str, tuple[LanguageModel, nn.Module]] = OrderedDict()
         self._lock = threading.RLock()
         self._rebuilding = threading.Lock()
-        self.jobs = Jobs(Store(self.folder), self._engine, workers)
+        self.jobs = Jobs(Store(os.environ.get("NEUROAL_STORE", "") or self.folder), self._engine, workers)
         self.sweeps = Sweeps(self)
 
     @property

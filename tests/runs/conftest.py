@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine, inspect
 
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
 from tests.runs.helpers import SMALL, Script
+from tests.runs.postgresql import Server, binaries, running
 
 if TYPE_CHECKING:
     from neuroal.models.loading import LanguageModel
@@ -25,6 +27,43 @@ TINY = Path(__file__).resolve().parents[2] / "assets" / "tiny"
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     opened = Store(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """Debian's own server, started once; where it is missing, tests that need it are skipped."""
+    programs = binaries()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql).")
+    pytest.importorskip("psycopg", reason='psycopg is not installed: pip install "psycopg[binary]".')
+    with running(programs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _kept_database(postgresql: Server) -> str:
+    return postgresql.new_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where an empty store is, by turns a folder and the URL of a PostgreSQL database."""
+    if request.param == "sqlite":
+        return tmp_path
+    url = request.getfixturevalue("_kept_database")
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        for name in inspect(connection).get_table_names():
+            connection.exec_driver_sql(f"TRUNCATE {name}")
+    return url
+
+
+@pytest.fixture
+def either_store(where: Path | str) -> Iterator[Store]:
+    """An empty store, by turns of both kinds."""
+    opened = Store(where)
     yield opened
     opened.close()
 

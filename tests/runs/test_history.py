@@ -33,6 +33,11 @@ def ids(found: tuple[list[Entry], int]) -> str:
 
 
 @pytest.fixture
+def store(either_store: Store) -> Store:
+    return either_store
+
+
+@pytest.fixture
 def four(store: Store) -> Store:
     add(store, "a", model="SmolLM2-135M-Instruct", pruner="wanda", perplexity=20.0, sparsity=0.5)
     add(store, "b", model="tiny", pruner="sparsegpt", top_up="owl", perplexity=None, sparsity=0.7)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from pathlib import Path
 
 from neuroal.runs.events import (
@@ -92,25 +91,3 @@ def test_it_is_stored_with_the_end(tmp_path: Path) -> None:
     log.append(RunFinished(3.0, 1))
     assert json.loads(store.run("r").summary)["perplexity"] == 7.0
     store.close()
-
-
-def test_a_store_of_an_earlier_version_gets_the_columns_that_it_lacks(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "runs.sqlite") as old:
-        old.execute(
-            "CREATE TABLE runs (id VARCHAR PRIMARY KEY, key VARCHAR NOT NULL, spec VARCHAR NOT NULL, "
-            "status VARCHAR NOT NULL, private BOOLEAN NOT NULL, created VARCHAR NOT NULL)"
-        )
-        old.execute("INSERT INTO runs VALUES ('r', 'k', '{}', 'finished', 0, '2026')")
-    for _ in range(2):  # and nothing more the second time
-        store = Store(tmp_path)
-        row = store.run("r")
-        assert (row.kind, row.summary, row.name, row.tags, row.pinned, row.deleted) == (
-            "run",
-            "{}",
-            "",
-            "[]",
-            False,
-            "",
-        )
-        assert store.answered("k") == "r"
-        store.close()
