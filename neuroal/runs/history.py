@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 
 from neuroal.errors import UserError, did_you_mean
 from neuroal.runs.labels import tags_as_json
-from neuroal.runs.rows import RunRow
+from neuroal.runs.rows import GOING, RunRow
 from neuroal.runs.summary import FIGURES, summary
 
 # Of the summary, what a text is searched in beside name and tags, and what lists can be ordered by beside FIGURES.
@@ -69,11 +69,20 @@ def find(
         wanted.append(col(RunRow.pinned).is_(pinned))
     if ids is not None:
         wanted.append(col(RunRow.id).in_(ids))
-    total = session.execute(select(func.count()).select_from(RunRow).where(*wanted)).scalar_one()
     by = _column(order, sqlite)
-    found = select(*_SHOWN).where(*wanted).limit(limit).offset(offset)
+    # Counted on the way: a text is looked for in every run, once.
+    found = select(func.count().over(), *_SHOWN).where(*wanted).limit(limit).offset(offset)
     found = found.order_by((by.desc() if descending else by.asc()).nulls_last(), *_newest(order))
-    return [_entry(*row) for row in session.execute(found)], total
+    rows = session.execute(found).all()
+    if rows:
+        return [_entry(*row[1:]) for row in rows], rows[0][0]
+    return [], session.execute(select(func.count()).select_from(RunRow).where(*wanted)).scalar_one() if offset else 0
+
+
+def unsummarised(session: Session) -> list[str]:
+    """Runs that ended before summaries were kept."""
+    old = select(RunRow.id).where(RunRow.kind == "run", RunRow.summary == "{}", col(RunRow.status).not_in(GOING))
+    return list(session.execute(old).scalars())
 
 
 def _newest(order: str) -> list[ColumnElement[Any]]:

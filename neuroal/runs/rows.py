@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from sqlalchemy import Index, false
 from sqlmodel import Field, SQLModel
 
@@ -49,3 +51,17 @@ class EventRow(SQLModel, table=True):
     n: int = Field(primary_key=True)
     t: float
     payload: str
+
+
+def iso(time: datetime.datetime) -> str:
+    """UTC, always as long, so that the order of the texts is that of the times, whatever collation a database has.
+
+    Args:
+        time: with a time zone.
+    """
+    return time.astimezone(datetime.timezone.utc).isoformat(timespec="microseconds")
+
+
+def now() -> str:
+    """As :func:`iso`."""
+    return iso(datetime.datetime.now(datetime.timezone.utc))

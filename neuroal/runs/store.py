@@ -17,9 +17,10 @@ from sqlmodel import Session, col, select
 
 from neuroal.errors import UserError
 from neuroal.runs.database import open_database, patiently
-from neuroal.runs.history import Entry, find
+from neuroal.runs.history import Entry, find, unsummarised
 from neuroal.runs.labels import labels, tags_as_json
-from neuroal.runs.rows import GOING, EventRow, RunRow
+from neuroal.runs.packing import as_records, pack_log, packable, read_rows
+from neuroal.runs.rows import GOING, EventRow, RunRow, iso, now
 
 __all__ = ["Entry", "EventRow", "RunRow", "Store"]
 
@@ -58,7 +59,7 @@ class Store:
         summary: dict[str, Any] | None = None,
     ) -> None:
         """A new run, queued; ``kind`` "sweep" for what is no run but starts some."""
-        fields = {"id": run_id, "key": key, "spec": spec, "status": "queued", "private": private, "created": _now()}
+        fields = {"id": run_id, "key": key, "spec": spec, "status": "queued", "private": private, "created": now()}
         self._do(
             lambda session: session.add(RunRow(**fields, kind=kind, summary=_json(summary or {}))),
             done=lambda session: session.get(RunRow, run_id) is not None,
@@ -95,7 +96,7 @@ class Store:
         self, run_id: str, spec: str, records: Sequence[dict[str, Any]], status: str, summary: dict[str, Any]
     ) -> None:
         """A run that was made elsewhere, whole. It has no key: nobody's question is answered by it."""
-        fields = {"id": run_id, "key": "", "spec": spec, "status": status, "created": _now(), "summary": _json(summary)}
+        fields = {"id": run_id, "key": "", "spec": spec, "status": status, "created": now(), "summary": _json(summary)}
         log = [
             {"run_id": run_id, "n": r["n"], "t": r["t"], "payload": _json({k: r[k] for k in r if k not in ("n", "t")})}
             for r in records
@@ -118,9 +119,7 @@ class Store:
 
     def events(self, run_id: str) -> list[dict[str, Any]]:
         """The whole log, as the flat dicts that go over the wire."""
-        log = select(EventRow).where(EventRow.run_id == run_id).order_by(col(EventRow.n))
-        rows = self._do(lambda session: session.exec(log).all())
-        return [{"n": row.n, "t": row.t, **_readable(row)} for row in rows]
+        return as_records(self._do(lambda session: read_rows(session, run_id)))
 
     def going(self, kind: str = "run") -> list[str]:
         """Those of a kind that were queued or running when the process that owned them ended."""
@@ -186,7 +185,7 @@ class Store:
         row = self.run(run_id)
         if row is not None and row.status in GOING:
             raise UserError(f"This run is {row.status}; cancel it before you delete it.")
-        self._change(run_id, deleted=_now())
+        self._change(run_id, deleted=now())
         self._deleted.add(run_id)
 
     def restore(self, run_id: str) -> None:
@@ -201,7 +200,7 @@ class Store:
     def purge(self, before: datetime.datetime) -> list[str]:
         """Really removes what was deleted before a time (which has a time zone), and returns the ids."""
         old = select(RunRow.id).where(
-            RunRow.deleted != "", RunRow.deleted < _iso(before), col(RunRow.status).not_in(GOING)
+            RunRow.deleted != "", RunRow.deleted < iso(before), col(RunRow.status).not_in(GOING)
         )
         gone: dict[str, None] = {}
 
@@ -213,6 +212,28 @@ class Store:
         self._do(remove)
         self._deleted.difference_update(gone)
         return list(gone)
+
+    # --- old logs ---------------------------------------------------------------------------------------------------
+
+    def packable(self, before: datetime.datetime) -> list[str]:
+        """Runs that ended, were created before a time (which has a time zone), and whose log is not packed."""
+        return self._do(lambda session: packable(session, iso(before)))
+
+    def pack(self, run_id: str) -> bool:
+        """Puts the log of a run that ended into one row, from which :meth:`events` reads the same records.
+
+        Returns:
+            False where there is nothing to pack, or another process is packing it.
+        """
+        return self._do(lambda session: pack_log(session, run_id))
+
+    def unsummarised(self) -> list[str]:
+        """Runs that ended before summaries were kept."""
+        return self._do(unsummarised)
+
+    def summarise(self, run_id: str, summary: dict[str, Any]) -> None:
+        """What lists show of a run. KeyError when no run has this id."""
+        self._change(run_id, summary=_json(summary))
 
     # --- the database -----------------------------------------------------------------------------------------------
 
@@ -243,25 +264,5 @@ class Store:
         self.engine.dispose()
 
 
-def _readable(row: EventRow) -> dict[str, Any]:
-    """The event as JSON values; a damaged one becomes a notice, so that it does not take the whole run with it."""
-    try:
-        payload = json.loads(row.payload)
-        if isinstance(payload["kind"], str):
-            return payload
-    except (ValueError, TypeError, KeyError):
-        pass
-    return {"kind": "Notice", "message": f"Event {row.n} of this run is damaged and was left out."}
-
-
 def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
-
-
-def _now() -> str:
-    return _iso(datetime.datetime.now(datetime.timezone.utc))
-
-
-def _iso(time: datetime.datetime) -> str:
-    """UTC, always as long, so that the order of the texts is that of the times, whatever collation a database has."""
-    return time.astimezone(datetime.timezone.utc).isoformat(timespec="microseconds")

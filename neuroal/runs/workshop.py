@@ -18,6 +18,7 @@ from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.importing import import_engine
 from neuroal.models.cache import data_folder
 from neuroal.runs.events import Event, Measured
+from neuroal.runs.housekeeping import Housekeeping
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
@@ -53,6 +54,7 @@ class Workshop:
         self._rebuilding = threading.Lock()
         self.jobs = Jobs(Store(os.environ.get("NEUROAL_STORE", "") or self.folder), self._engine, workers)
         self.sweeps = Sweeps(self)
+        self.housekeeping = Housekeeping(self.jobs.store, lambda run_id: self._masks(run_id).unlink(missing_ok=True))
 
     @property
     def pool(self) -> ModelPool:
@@ -120,6 +122,7 @@ class Workshop:
         """Stops the workers; what was going is marked as interrupted."""
         self.sweeps.close()
         self.jobs.close()
+        self.housekeeping.stop()
         self.jobs.store.close()
 
     def _engine(self, run_id: str, spec: RunSpec, records: list[dict[str, Any]]) -> Generator[Event, None, None]:

@@ -15,6 +15,7 @@ from components.live import ASSETS, settings
 from components.status import duration_text, fixed, lambda_text
 from components.stream import finite
 from neuroal.runs.examples import load_examples
+from neuroal.runs.packing import Row, as_records, pack
 from tests.components.logs import TABLE, Record, numbered, realistic, started
 
 TWINS = ("fold.js", "status.js", "plotting.js", "heatmaps.js", "spread.js", "figures.js")
@@ -45,6 +46,17 @@ def test_both_folds_give_the_same_state(page: Page, name: str) -> None:
 @pytest.mark.parametrize("name", TABLE)
 def test_a_record_straight_from_the_engine_folds_as_one_from_the_wire(name: str) -> None:
     assert fold_all(TABLE[name]) == fold_all(_on_the_wire(TABLE[name]))
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if TABLE[name]])
+def test_a_log_that_the_store_has_packed_folds_to_the_same_state(page: Page, name: str) -> None:
+    """It has the same records, so the replay of an old run is the one of the day on which it was made."""
+    rows = [Row(r["n"], r["t"], json.dumps({k: v for k, v in r.items() if k not in ("n", "t")})) for r in TABLE[name]]
+    records = as_records([pack(rows)])
+    assert fold_all(records) == fold_all(TABLE[name])
+    wire = _on_the_wire(records)
+    assert wire == _on_the_wire(TABLE[name])
+    assert in_browser(page, "records => NeuroAL.foldAll(records)", wire) == fold_all(TABLE[name])
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])

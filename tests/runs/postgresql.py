@@ -32,10 +32,11 @@ class Server:
 
     Args:
         folder: an empty one that its user may write to; its path is short, for it is that of a socket too.
+        user: as whom it runs; None for the user of this process.
     """
 
-    def __init__(self, folder: Path, programs: Path, user: str | None) -> None:
-        self.folder, self.programs, self.user = folder, programs, user
+    def __init__(self, folder: Path, programs: Path, user: str | None, settings: dict[str, str]) -> None:
+        self.folder, self.programs, self.user, self.settings = folder, programs, user, settings
         self._numbers = itertools.count(1)
         secret = folder / "password"
         secret.write_text(PASSWORD)
@@ -46,7 +47,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+        options = " ".join(f"-c {name}={value}" for name, value in self.settings.items())
         self._control("start", "-o", f"{options} -k {self.folder}", "-l", str(self.folder / "log"))
 
     def stop(self, mode: str = "fast") -> None:
@@ -81,14 +82,14 @@ class Server:
 
 
 @contextmanager
-def running(programs: Path) -> Iterator[Server]:
+def running(programs: Path, settings: dict[str, str] = SETTINGS) -> Iterator[Server]:
     """A server, until the end of the block. Not in pytest's folder: that of root is closed to the server's user."""
     user = "postgres" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="neuroal-pg-"))
     if user is not None:
         shutil.chown(folder, user)
     try:
-        server = Server(folder, programs, user)
+        server = Server(folder, programs, user, settings)
         try:
             yield server
         finally:

@@ -1,0 +1,69 @@
+"""What a server does at its start for the runs of the past, beside whatever else it has to do.
+
+Old logs are packed, what was deleted long ago is removed for good, and runs from before there were summaries get one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+from neuroal.runs.store import Store
+from neuroal.runs.summary import summary
+from neuroal.threads import stand_back
+
+logger = logging.getLogger(__name__)
+
+# Days after which the log of a run is packed, and after which a deleted run cannot be restored any more.
+PACKED_AFTER, PURGED_AFTER = 30, 30
+
+# Seconds between two steps, in which the page and the runs have the database and the interpreter for themselves.
+PAUSE = 0.02
+
+
+class Housekeeping:
+    """A thread that does it once, in small steps, each a transaction of its own; stopping waits for one step.
+
+    Args:
+        forget: removes what was kept of a run outside the store.
+    """
+
+    def __init__(self, store: Store, forget: Callable[[str], None]) -> None:
+        self.store, self.forget = store, forget
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True, name="housekeeping")
+        self._thread.start()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Waits until all is done."""
+        self._thread.join(timeout)
+
+    def stop(self) -> None:
+        """What is left is done at the next start."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        stand_back()
+        try:
+            for _ in self._steps(datetime.datetime.now(datetime.timezone.utc)):
+                if self._stopped.wait(PAUSE):
+                    return
+        except Exception:  # the app goes on without
+            logger.exception("Tidying the store failed; it is tried again at the next start")
+
+    def _steps(self, now: datetime.datetime) -> Iterator[None]:
+        for run_id in self.store.purge(now - datetime.timedelta(days=PURGED_AFTER)):
+            self.forget(run_id)
+        yield
+        for run_id in self.store.unsummarised():
+            self.store.summarise(run_id, summary(self.store.events(run_id)))
+            yield
+        packed = 0
+        for run_id in self.store.packable(now - datetime.timedelta(days=PACKED_AFTER)):
+            packed += self.store.pack(run_id)
+            yield
+        if packed:
+            logger.info("The logs of %d old runs were packed", packed)
