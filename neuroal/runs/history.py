@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, cast, func, select
+from sqlalchemy import JSON, ColumnElement, Text, cast, column, func, select
 from sqlmodel import Session, col
 
 from neuroal.errors import UserError, did_you_mean
@@ -92,9 +93,7 @@ def _newest(order: str) -> list[ColumnElement[Any]]:
 
 def _matches(text: str, tags: Collection[str], sqlite: bool) -> list[ColumnElement[bool]]:
     """Every word is somewhere in what is searched, every tag is one of the run's."""
-    searched = col(RunRow.name) + " " + col(RunRow.tags)
-    for name in WORDS:
-        searched = searched + " " + func.coalesce(_figure(name, sqlite), "")
+    searched = col(RunRow.name) + " " + col(RunRow.tags) + " " + _words(sqlite)
     wanted = [func.lower(searched).contains(word, autoescape=True) for word in text.lower().split()]
     for tag in tags:  # as it is written: after the bracket or a comma, so not within another tag
         written = tags_as_json([tag])[1:-1]
@@ -103,6 +102,17 @@ def _matches(text: str, tags: Collection[str], sqlite: bool) -> list[ColumnEleme
             listed.startswith(f"[{written}", autoescape=True) | listed.contains(f",{written}", autoescape=True)
         )
     return wanted
+
+
+def _words(sqlite: bool) -> ColumnElement[str]:
+    """WORDS of the summary, with spaces between."""
+    if sqlite:
+        first, *others = (func.coalesce(_figure(name, sqlite), "") for name in WORDS)
+        return reduce(lambda words, word: words + " " + word, others, first)
+    # Not one by one: PostgreSQL would read the whole summary anew for each.
+    figures = func.json_to_record(cast(RunRow.summary, JSON)).table_valued(*(column(name, Text) for name in WORDS))
+    figures = figures.render_derived(name="figures", with_types=True)
+    return select(func.concat_ws(" ", *figures.c)).scalar_subquery()
 
 
 def _column(order: str, sqlite: bool) -> ColumnElement[Any]:
