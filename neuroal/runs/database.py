@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.schema import CreateColumn
-from sqlmodel import SQLModel, create_engine
+from sqlmodel import Session, SQLModel, create_engine
 
 from neuroal.errors import UserError
 from neuroal.runs.rows import RunRow
@@ -39,6 +39,34 @@ POSTGRESQL = {
 LOST = ("08", "57P")
 
 HOW = "NEUROAL_STORE takes postgresql+psycopg://USER:PASSWORD@HOST/DATABASE, or sqlite:////PATH/OF/A/FILE"
+
+
+class Database:
+    """A connection pool, and transactions in it. Safe to use from several threads.
+
+    Args:
+        where: as of :func:`open_database`.
+    """
+
+    def __init__(self, where: Path | str) -> None:
+        self.engine: Engine = open_database(where)
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        self.engine.dispose()
+
+    def _do(self, work: Callable[[Session], T], done: Callable[[Session], bool] | None = None) -> T:
+        """One transaction, tried again where the connection was lost; not what ``done`` finds to be done already."""
+
+        def attempt(again: bool) -> T:
+            with Session(self.engine, expire_on_commit=False) as session:
+                if again and done is not None and done(session):
+                    return None  # type: ignore[return-value]
+                result = work(session)
+                session.commit()
+                return result
+
+        return patiently(attempt)
 
 
 def open_database(where: Path | str) -> Engine:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Engine, delete, insert
+from sqlalchemy import delete, insert
 from sqlmodel import Session, col, select
 
 from neuroal.errors import UserError
-from neuroal.runs.database import open_database, patiently
+from neuroal.runs.database import Database
 from neuroal.runs.history import Entry, find, unsummarised
 from neuroal.runs.labels import labels, tags_as_json
 from neuroal.runs.packing import as_records, pack_log, packable, read_rows
@@ -24,13 +24,11 @@ from neuroal.runs.rows import GOING, EventRow, RunRow, iso, now
 
 __all__ = ["Entry", "EventRow", "RunRow", "Store"]
 
-T = TypeVar("T")
-
 # The tag of a run that came in a bundle.
 ADOPTED = "from a bundle"
 
 
-class Store:
+class Store(Database):
     """The only keeper of runs and events. Safe to use from several threads.
 
     Args:
@@ -41,7 +39,7 @@ class Store:
     """
 
     def __init__(self, where: Path | str) -> None:
-        self.engine: Engine = open_database(where)
+        super().__init__(where)
         # In memory, because viewers ask on the event loop, which must not wait for a database.
         deleted = select(RunRow.id).where(RunRow.deleted != "")
         self._deleted = set(self._do(lambda session: session.exec(deleted).all()))
@@ -235,8 +233,6 @@ class Store:
         """What lists show of a run. KeyError when no run has this id."""
         self._change(run_id, summary=_json(summary))
 
-    # --- the database -----------------------------------------------------------------------------------------------
-
     def _change(self, run_id: str, **changes: Any) -> None:
         def change(session: Session) -> None:
             row = session.get(RunRow, run_id)
@@ -245,23 +241,6 @@ class Store:
             row.sqlmodel_update(changes)
 
         self._do(change)
-
-    def _do(self, work: Callable[[Session], T], done: Callable[[Session], bool] | None = None) -> T:
-        """One transaction, tried again where the connection was lost; not what ``done`` finds to be done already."""
-
-        def attempt(again: bool) -> T:
-            with Session(self.engine, expire_on_commit=False) as session:
-                if again and done is not None and done(session):
-                    return None  # type: ignore[return-value]
-                result = work(session)
-                session.commit()
-                return result
-
-        return patiently(attempt)
-
-    def close(self) -> None:
-        """Lets go of the database."""
-        self.engine.dispose()
 
 
 def _json(value: Any) -> str:
