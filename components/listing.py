@@ -1,0 +1,208 @@
+"""Which runs are listed, what a row of the list says, and what may be done to it. Knows nothing of Gradio.
+
+On a host that strangers share nobody may see other people's runs: only those whose ids the asking browser has kept.
+An id cannot be guessed, so who has it may also name, tag and delete the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.titles import title
+from neuroal.errors import UserError
+from neuroal.runs.jobs import Jobs
+from neuroal.runs.log import ENDED
+from neuroal.runs.store import GOING, Entry, Store
+
+PAGE = 50
+
+# Whose runs are listed: everyone's, for a machine of one's own, or those this browser has started.
+WHOSE = ("all", "own")
+
+# Ids of its own that a browser may send; it keeps the newest ones.
+MOST_OWN = 500
+
+STATUSES = (*GOING, *sorted(ENDED))
+ORDERS = ("created", "status", "achieved", "perplexity", "search_seconds")
+
+# Longest texts that are taken.
+SEARCH, NAME, TAG, TAGS = 200, 120, 32, 12
+
+
+def whose_from_environment() -> str:
+    """The setting NEUROAL_HISTORY.
+
+    Raises:
+        ValueError: it is neither of WHOSE.
+    """
+    given = os.environ.get("NEUROAL_HISTORY") or "all"
+    if given not in WHOSE:
+        raise ValueError(f"NEUROAL_HISTORY is {given!r}; it must be one of: {', '.join(WHOSE)}.")
+    return given
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a page of the list is asked by; see ``Store.history``. ``own``: the ids that the browser has kept.
+
+    Raises:
+        UserError: a value is not allowed.
+    """
+
+    text: str = ""
+    status: str = ""
+    tags: tuple[str, ...] = ()
+    order: str = "created"
+    descending: bool = True
+    page: int = 0
+    own: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", one_line("Search text", self.text, SEARCH))
+        object.__setattr__(self, "tags", checked_tags(self.tags))
+        object.__setattr__(self, "own", checked_ids(self.own, MOST_OWN))
+        if self.status and self.status not in STATUSES:
+            raise UserError(f"No run can be {self.status!r}; choose one of: {', '.join(STATUSES)}.")
+        if self.order not in ORDERS:
+            raise UserError(f"Runs cannot be sorted by {self.order!r}; choose one of: {', '.join(ORDERS)}.")
+        if not isinstance(self.page, int) or not 0 <= self.page < 10**6:
+            raise UserError("There is no such page of runs; go back to the first one.")
+
+
+class Listing:
+    """The runs of a server as a page shows them.
+
+    Args:
+        whose: one of WHOSE.
+    """
+
+    def __init__(self, jobs: Jobs, whose: str = "all") -> None:
+        self.jobs, self.whose = jobs, whose
+
+    @property
+    def store(self) -> Store:
+        return self.jobs.store
+
+    def page(self, query: Query) -> dict[str, Any]:
+        """One page of the list, pinned runs first.
+
+        Returns:
+            ``rows``, see :meth:`row`; ``total`` runs found, ``pages``, ``page`` (the last one where the asked one is
+            past it), ``whose``, and ``seen``: a digest, equal while nothing has changed.
+        """
+        only = query.own if self.whose == "own" else None
+        page, entries, total = query.page, *self._entries(query, only, query.page)
+        pages = max(1, -(-total // PAGE))
+        if page >= pages:
+            page = pages - 1
+            entries, total = self._entries(query, only, page)
+        rows = [self.row(entry) for entry in entries]
+        found = {"rows": rows, "total": total, "pages": pages, "page": page, "whose": self.whose}
+        digest = hashlib.sha256(json.dumps(found).encode()).hexdigest()
+        return {**found, "seen": digest[:16]}
+
+    def named(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of these runs, in their order; unknown ids are left out."""
+        entries, _ = self.store.history(ids=checked_ids(ids, PAGE), limit=PAGE)
+        known = {entry.id: entry for entry in entries}
+        return [self.row(known[run_id]) for run_id in ids if run_id in known]
+
+    def row(self, entry: Entry) -> dict[str, Any]:
+        """What the list shows of a run, as JSON values; ``title`` is its question in short, ``name`` a person's own."""
+        figures = entry.summary
+        return {
+            "id": entry.id, "title": title(self._asked(entry)), "name": entry.name, "status": entry.status,
+            "created": entry.created, "achieved": figures.get("achieved"), "perplexity": figures.get("perplexity"),
+            "dense": figures.get("perplexity_dense"), "uniform": figures.get("perplexity_uniform"),
+            "search": figures.get("search_seconds"), "tags": list(entry.tags), "pinned": entry.pinned,
+            "private": entry.private, "going": entry.status in GOING,
+        }  # fmt: skip
+
+    def edit(self, run_id: str, name: str | None = None, tags: Sequence[str] | None = None, pinned: bool | None = None):
+        """A new name (empty for none), new tags, or pinned or not; None leaves a thing as it is.
+
+        Raises:
+            UserError: the run is not known, or a text is too long.
+        """
+        self._known(run_id)
+        name = None if name is None else one_line("Name", name, NAME)
+        tags = None if tags is None else checked_tags(tags)
+        self.store.edit(run_id, name=name, tags=tags, pinned=None if pinned is None else bool(pinned))
+
+    def delete(self, run_id: str) -> None:
+        """Takes a run off the list; :meth:`restore` brings it back.
+
+        Raises:
+            UserError: the run is not known, or it is going.
+        """
+        if self._known(run_id) in GOING:
+            raise UserError("This run is still going; cancel it first, then it can be deleted.")
+        self.store.delete(run_id)
+
+    def restore(self, run_id: str) -> None:
+        """Brings a deleted run back. UserError when it is not known."""
+        self._known(run_id)
+        self.store.restore(run_id)
+
+    def _entries(self, query: Query, only: tuple[str, ...] | None, page: int) -> tuple[list[Entry], int]:
+        """The runs of a page, and how many there are on all of them."""
+        asked = {"text": query.text, "status": query.status, "tags": query.tags, "order": query.order,
+                 "descending": query.descending, "ids": only}  # fmt: skip
+        start = page * PAGE
+        entries, pinned = self.store.history(**asked, pinned=True, limit=PAGE, offset=start)
+        others, rest = self.store.history(
+            **asked, pinned=False, limit=PAGE - len(entries), offset=max(0, start - pinned)
+        )
+        return [*entries, *others], pinned + rest
+
+    def _asked(self, entry: Entry) -> dict[str, Any]:
+        """The question of a run; the summary that holds it is written when a run ends."""
+        if entry.summary.get("model"):
+            return entry.summary
+        try:
+            return self.jobs.spec(entry.id).card()
+        except (KeyError, UserError):
+            return {}
+
+    def _known(self, run_id: str) -> str:
+        """The status of a run. UserError when there is none of that id."""
+        row = self.store.run(run_id) if isinstance(run_id, str) else None
+        if row is None:
+            raise UserError("This run is not known here; it may have been removed. Reload the page.")
+        return row.status
+
+
+def one_line(what: str, text: Any, longest: int) -> str:
+    """A text without line ends or blanks around it.
+
+    Raises:
+        UserError: it is no text, or too long.
+    """
+    if not isinstance(text, str):
+        raise UserError(f"{what} must be text.")
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if len(line) > longest:
+        raise UserError(f"{what} has {len(line)} characters; at most {longest} are kept, so shorten it.")
+    return line
+
+
+def checked_tags(tags: Any) -> tuple[str, ...]:
+    """Tags, each once. UserError where they are too many or too long."""
+    if not isinstance(tags, (list, tuple)):
+        raise UserError("Tags must be a list of texts.")
+    given = tuple(dict.fromkeys(line for tag in tags if (line := one_line("A tag", tag, TAG))))
+    if len(given) > TAGS:
+        raise UserError(f"A run may have {TAGS} tags; leave some of these {len(given)} out.")
+    return given
+
+
+def checked_ids(ids: Any, most: int) -> tuple[str, ...]:
+    """Ids of runs, as far as ``most``. UserError where they are no list of texts."""
+    if not isinstance(ids, (list, tuple)) or not all(isinstance(i, str) and len(i) <= 64 for i in ids[:most]):
+        raise UserError("Ids of runs must be a list of short texts.")
+    return tuple(ids[:most])
