@@ -17,6 +17,8 @@ with uncollected():
     import gradio as gr
 
     from components.bundles import add_bundle_route
+    from components.listing import Listing, whose_from_environment
+    from components.listing_route import add_listing_route
     from components.page import ASSETS, Records, build_page
     from components.stream import add_event_route
     from components.warmup import Warmup
@@ -35,8 +37,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
+        whose = whose_from_environment()
         workshop = Workshop()
-    except UserError as error:  # the store cannot be opened
+    except UserError as error:  # a setting is not allowed, or the store cannot be opened
         sys.exit(str(error))
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)
@@ -49,6 +52,7 @@ def main() -> None:
     )
     add_event_route(app, records)
     add_bundle_route(app, records)
+    add_listing_route(app, Listing(workshop.jobs, whose))
     warmup.start()
     try:
         page.block_thread()

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from components.bundles import adopted
 from components.compare import build_compare, wire_compare
 from components.controls import OWN_TEXTS
 from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
+from components.history import build_history, wire_history
 from components.live import LiveRun
 from components.sweep import build_sweep, wire_sweep
 from components.warmup import Warmup
@@ -91,12 +93,15 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
                 compare = build_compare()
             with gr.Tab("Trade-offs", id="tradeoffs"):
                 sweep = build_sweep(next(iter(records.sweeps.values()), None))
+            with gr.Tab("History", id="history"):
+                history = build_history()
         wire_form(form)
         _wire_engine(clock, engine, warmup)
         _wire_estimate(page, form, actions)
-        _wire_run(form, actions, run_id, live, workshop)
+        started = _wire_run(form, actions, run_id, live, workshop)
         shown = _wire_arrival(page, form, actions, run_id, live, records)
         wire_sweep(sweep, workshop, page, form, tabs, *shown)
+        wire_history(history, page, tabs, started, run_id, *shown)
         wire_compare(compare, workshop, run_id, live)
     page._queue.sleep_when_free = QUEUE_SECONDS
     return page
@@ -153,8 +158,8 @@ def _wire_estimate(page: gr.Blocks, form: Form, actions: Actions) -> None:
     )
 
 
-def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, workshop: Workshop) -> None:
-    """Run, Cancel, Resume: each answers in one sentence below the buttons."""
+def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, workshop: Workshop) -> Dependency:
+    """Run, Cancel, Resume: each answers in one sentence below the buttons. Returns what pressing Run does."""
 
     def start(request: gr.Request, *values: Any) -> tuple[Any, Any, Any]:
         try:
@@ -195,12 +200,13 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
             return gr.skip(), "⚠️ No run of yours is open; press Run to start one."
         return _look_at(run), "Measuring what is ticked under Measuring."
 
-    actions.run.click(start, form.inputs, [run_id, live, actions.answer], concurrency_limit=8, **_QUIET)
+    started = actions.run.click(start, form.inputs, [run_id, live, actions.answer], concurrency_limit=8, **_QUIET)
     actions.cancel.click(cancel, run_id, actions.answer, concurrency_limit=8, **_QUIET)
     measured = [run_id, *form.inputs]
     actions.measure.click(measure, measured, [live, actions.answer], concurrency_limit=8, **_QUIET)
     actions.resume.click(resume, run_id, [live, actions.answer], concurrency_limit=8, **_QUIET)
     run_id.change(None, run_id, None, js=REMEMBER_RUN)
+    return started
 
 
 def _wire_arrival(

@@ -1,0 +1,45 @@
+/** What the list of runs asks of the server, and the ids that this browser keeps of runs it has started. */
+(() => {
+  "use strict";
+  const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
+
+  const UNREACHABLE = "The server cannot be reached; trying again.";
+
+  /**
+   * Ask the route of components/listing_route.py.
+   * @returns {Promise<object>} its answer; rejects with an Error whose message is one sentence for a person
+   */
+  async function ask(what, values = {}) {
+    let answer, body;
+    try {
+      answer = await fetch(`${NeuroAL.rootOf()}/gradio_api/history`, {
+        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ do: what, ...values }),
+      });
+      body = await answer.json();
+    } catch {
+      throw new Error(UNREACHABLE);
+    }
+    if (answer.ok) return body;
+    if (answer.status === 401) throw new Error("You are not logged in any more. Reload the page to log in.");
+    throw new Error(typeof body.error === "string" ? body.error : "The server refused; reload the page.");
+  }
+
+  /** The ids kept under a name, newest first; written by components/history.py. */
+  function ownRuns(storage) {
+    try {
+      const kept = JSON.parse(localStorage.getItem(storage)) ?? [];
+      return Array.isArray(kept) ? kept.filter((id) => typeof id === "string") : [];
+    } catch {
+      return []; // a browser that keeps nothing
+    }
+  }
+
+  /** Change one parameter of the address, without a reload; "" takes it away. */
+  function setAddress(name, value) {
+    const url = new URL(window.location);
+    if (value) url.searchParams.set(name, value); else url.searchParams.delete(name);
+    window.history.replaceState(null, "", url.href.replaceAll("%2C", ","));
+  }
+
+  Object.assign(NeuroAL, { ask, ownRuns, setAddress });
+})();

@@ -1,0 +1,134 @@
+"""The History tab: every run in a table, and two to four of them compared.
+
+The table is a component of our own, because it has to do what gr.Dataframe cannot: buttons in cells, names and tags
+edited in place, pinned rows, a deleted row that can be brought back, rows that become cards on a phone. It reads and
+changes runs over the route of ``components/listing_route.py``, and the browser (``assets/history/``) does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.events import Dependency
+
+from components.listing import MOST_OWN
+from components.live import live_config
+from components.scripts import LOADER, versioned, with_config
+from neuroal.topups import TOP_UPS
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets" / "history"
+
+# In the order in which they need each other; all of them need those of the live view.
+SCRIPTS = (
+    "client.js", "labels.js", "row.js", "table.js", "undo.js", "compare_figures.js", "compare_tables.js",
+    "compare_describe.js", "compare.js", "history.js",
+)  # fmt: skip
+
+# Under this name the browser keeps the ids of the runs that it has started, newest first.
+STORAGE = "neuroal-own-runs"
+
+# Constant, see components/live.py.
+_TEMPLATE = "<div class='na-live na-history'></div>"
+
+_ON_LOAD = (
+    LOADER
+    + """
+const host = element.querySelector(".na-history");
+const sheets = [...config.styles, config.style].map((path) => load(path, sheet));
+Promise.all([...sheets, ...config.scripts.map((path) => load(path, script))]).then(() => {
+  const open = (run) => trigger("opened", { run });
+  return new NeuroAL.HistoryView(host, { ...config, plotly, open });
+}).catch((error) => {
+  host.textContent = "The list of runs could not be loaded. Reload the page to try again.";
+  console.error(error);
+});
+"""
+)
+
+# After Run was pressed: the table may not be there yet, so this needs nothing of its scripts.
+_REMEMBER = f"""(run) => {{
+  if (!run) return;
+  let own = [];
+  try {{ own = JSON.parse(localStorage.getItem("{STORAGE}")) ?? []; }} catch {{ /* unreadable: begin anew */ }}
+  own = [run, ...own.filter((id) => id !== run)].slice(0, {MOST_OWN});
+  try {{ localStorage.setItem("{STORAGE}", JSON.stringify(own)); }} catch {{ /* a browser that keeps nothing */ }}
+  document.dispatchEvent(new Event("na-started"));
+}}"""
+
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+class RunTable(gr.HTML):
+    """The table. Its event ``opened`` (data: ``run``) says that a person wants to look at a run."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        gr.set_static_paths([ASSETS / name for name in (*SCRIPTS, "history.css")])
+        live = live_config()
+        config = {
+            **live,
+            "styles": [live["style"]],
+            "style": versioned(ASSETS / "history.css"),
+            "scripts": [*live["scripts"], *(versioned(ASSETS / name) for name in SCRIPTS)],
+            "storage": STORAGE,
+            "claimed": claimed(),
+        }
+        settings = {"apply_default_css": False, "padding": False, **kwargs}
+        super().__init__(None, html_template=_TEMPLATE, js_on_load=with_config(_ON_LOAD, config), **settings)
+
+    def get_block_name(self) -> str:
+        """The component of the browser that draws this one."""
+        return "html"
+
+
+def claimed() -> dict[str, list[str]]:
+    """Settings that only some top-ups look at, and which: at others they are at rest, whatever they are set to."""
+    found: dict[str, list[str]] = {}
+    for top_up in TOP_UPS.entries:
+        for name in (*top_up.settings, *(("step",) if top_up.steps else ())):
+            found.setdefault(name, []).append(top_up.name)
+    return found
+
+
+@dataclass(frozen=True)
+class History:
+    """The components of the tab."""
+
+    table: RunTable
+
+
+def build_history() -> History:
+    """The tab's components, created where the caller is; ``wire_history`` brings them to life."""
+    return History(RunTable(elem_id="na-history"))
+
+
+def wire_history(
+    history: History,
+    page: gr.Blocks,
+    tabs: gr.Tabs,
+    started: Dependency,
+    run_id: gr.components.Component,
+    show: Callable[[str], list[Any]],
+    outputs: list[Any],
+) -> None:
+    """Connects the tab.
+
+    Args:
+        tabs: of the page; the ids ``prune`` and ``history`` are opened.
+        started: what pressing Run does; the browser keeps the id that it leaves in ``run_id``.
+        show: values for ``outputs`` that lead to a run.
+    """
+
+    def open_run(event: gr.EventData) -> list[Any]:
+        return [*show(str(event.run)), gr.Tabs(selected="prune")]
+
+    def arrive(request: gr.Request) -> Any:
+        """A link with ``?compare=`` leads here; the ids in it are read in the browser."""
+        return gr.Tabs(selected="history") if request.query_params.get("compare") else gr.skip()
+
+    started.then(None, run_id, None, js=_REMEMBER, **_QUIET)
+    history.table.opened(open_run, None, [*outputs, tabs], concurrency_limit=None, **_QUIET)
+    page.load(arrive, None, tabs, concurrency_limit=None, **_QUIET)
