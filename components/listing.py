@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ from components.titles import title
 from neuroal.errors import UserError
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.log import ENDED
-from neuroal.runs.store import GOING, Entry, Store
+from neuroal.runs.rows import GOING
+from neuroal.runs.store import Entry, Store
 
 PAGE = 50
 
@@ -30,8 +32,8 @@ MOST_OWN = 500
 STATUSES = (*GOING, *sorted(ENDED))
 ORDERS = ("created", "status", "achieved", "perplexity", "search_seconds")
 
-# Longest texts that are taken.
-SEARCH, NAME, TAG, TAGS = 200, 120, 32, 12
+# Longest text that is searched for, and tags at a time.
+MOST_LETTERS, MOST_TAGS = 200, 20
 
 
 def whose_from_environment() -> str:
@@ -63,9 +65,10 @@ class Query:
     own: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", one_line("Search text", self.text, SEARCH))
-        object.__setattr__(self, "tags", checked_tags(self.tags))
-        object.__setattr__(self, "own", checked_ids(self.own, MOST_OWN))
+        object.__setattr__(self, "tags", texts("Tags", self.tags, MOST_TAGS))
+        object.__setattr__(self, "own", texts("Ids of runs", self.own, MOST_OWN))
+        if not isinstance(self.text, str) or len(self.text) > MOST_LETTERS:
+            raise UserError(f"At most {MOST_LETTERS} letters can be searched for; search for fewer.")
         if self.status and self.status not in STATUSES:
             raise UserError(f"No run can be {self.status!r}; choose one of: {', '.join(STATUSES)}.")
         if self.order not in ORDERS:
@@ -108,7 +111,7 @@ class Listing:
 
     def named(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """The rows of these runs, in their order; unknown ids are left out."""
-        entries, _ = self.store.history(ids=checked_ids(ids, PAGE), limit=PAGE)
+        entries, _ = self.store.history(ids=texts("Ids of runs", ids, PAGE), limit=PAGE)
         known = {entry.id: entry for entry in entries}
         return [self.row(known[run_id]) for run_id in ids if run_id in known]
 
@@ -123,16 +126,16 @@ class Listing:
             "private": entry.private, "going": entry.status in GOING,
         }  # fmt: skip
 
-    def edit(self, run_id: str, name: str | None = None, tags: Sequence[str] | None = None, pinned: bool | None = None):
-        """A new name (empty for none), new tags, or pinned or not; None leaves a thing as it is.
+    def edit(self, run_id: str, **changes: Any) -> None:
+        """As ``Store.edit``: ``name`` (empty for none), ``tags``, ``pinned``.
 
         Raises:
             UserError: the run is not known, or a text is too long.
         """
-        self._known(run_id)
-        name = None if name is None else one_line("Name", name, NAME)
-        tags = None if tags is None else checked_tags(tags)
-        self.store.edit(run_id, name=name, tags=tags, pinned=None if pinned is None else bool(pinned))
+        if isinstance(changes.get("tags"), str):
+            raise UserError("Tags must be a list of texts.")
+        with _told():
+            self.store.edit(run_id, **changes)
 
     def delete(self, run_id: str) -> None:
         """Takes a run off the list; :meth:`restore` brings it back.
@@ -140,14 +143,13 @@ class Listing:
         Raises:
             UserError: the run is not known, or it is going.
         """
-        if self._known(run_id) in GOING:
-            raise UserError("This run is still going; cancel it first, then it can be deleted.")
-        self.store.delete(run_id)
+        with _told():
+            self.store.delete(run_id)
 
     def restore(self, run_id: str) -> None:
         """Brings a deleted run back. UserError when it is not known."""
-        self._known(run_id)
-        self.store.restore(run_id)
+        with _told():
+            self.store.restore(run_id)
 
     def _entries(self, query: Query, only: tuple[str, ...] | None, page: int) -> tuple[list[Entry], int]:
         """The runs of a page, and how many there are on all of them."""
@@ -161,7 +163,7 @@ class Listing:
         return [*entries, *others], pinned + rest
 
     def _asked(self, entry: Entry) -> dict[str, Any]:
-        """The question of a run; the summary that holds it is written when a run ends."""
+        """The question of a run; stores of earlier versions have it in the spec alone."""
         if entry.summary.get("model"):
             return entry.summary
         try:
@@ -169,40 +171,18 @@ class Listing:
         except (KeyError, UserError):
             return {}
 
-    def _known(self, run_id: str) -> str:
-        """The status of a run. UserError when there is none of that id."""
-        row = self.store.run(run_id) if isinstance(run_id, str) else None
-        if row is None:
-            raise UserError("This run is not known here; it may have been removed. Reload the page.")
-        return row.status
+
+def texts(what: str, given: Any, most: int) -> tuple[str, ...]:
+    """The first of some short texts. UserError where they are no such list."""
+    if not isinstance(given, (list, tuple)) or not all(isinstance(i, str) and len(i) <= 64 for i in given[:most]):
+        raise UserError(f"{what} must be a list of short texts.")
+    return tuple(given[:most])
 
 
-def one_line(what: str, text: Any, longest: int) -> str:
-    """A text without line ends or blanks around it.
-
-    Raises:
-        UserError: it is no text, or too long.
-    """
-    if not isinstance(text, str):
-        raise UserError(f"{what} must be text.")
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    if len(line) > longest:
-        raise UserError(f"{what} has {len(line)} characters; at most {longest} are kept, so shorten it.")
-    return line
-
-
-def checked_tags(tags: Any) -> tuple[str, ...]:
-    """Tags, each once. UserError where they are too many or too long."""
-    if not isinstance(tags, (list, tuple)):
-        raise UserError("Tags must be a list of texts.")
-    given = tuple(dict.fromkeys(line for tag in tags if (line := one_line("A tag", tag, TAG))))
-    if len(given) > TAGS:
-        raise UserError(f"A run may have {TAGS} tags; leave some of these {len(given)} out.")
-    return given
-
-
-def checked_ids(ids: Any, most: int) -> tuple[str, ...]:
-    """Ids of runs, as far as ``most``. UserError where they are no list of texts."""
-    if not isinstance(ids, (list, tuple)) or not all(isinstance(i, str) and len(i) <= 64 for i in ids[:most]):
-        raise UserError("Ids of runs must be a list of short texts.")
-    return tuple(ids[:most])
+@contextmanager
+def _told() -> Iterator[None]:
+    """An unknown id as a sentence."""
+    try:
+        yield
+    except KeyError:
+        raise UserError("This run is not known here; it may have been removed. Reload the page.") from None

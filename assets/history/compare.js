@@ -136,7 +136,7 @@
       this.settings.draw(["Setting", ...this.labels], differing,
         "These runs were asked the same question.");
       this.figures.draw(["", ...this.labels], NeuroAL.measuredFigures(states), "Nothing has been measured yet.");
-      this.legend.querySelectorAll(".na-key").forEach((key, i) => { key.style.background = palette.runs[i]; });
+      this.legend.querySelectorAll(".na-key").forEach((key, i) => { key.style.background = palette.series[i]; });
     }
   }
 
