@@ -28,8 +28,9 @@ SCRIPTS = (
     "compare_describe.js", "compare.js", "history.js",
 )  # fmt: skip
 
-# Under this name the browser keeps the ids of the runs that it has started, newest first.
-STORAGE = "neuroal-own-runs"
+# Under these names the browser keeps the ids of the runs that it has started, newest first, and its secret, by which it
+# may change them (see neuroal/runs/owners.py).
+STORAGE, SECRET = "neuroal-own-runs", "neuroal-browser"
 
 # Constant, see components/live.py.
 _TEMPLATE = "<div class='na-live na-history'></div>"
@@ -49,14 +50,22 @@ Promise.all([...sheets, ...config.scripts.map((path) => load(path, script))]).th
 """
 )
 
-# After Run was pressed: the table may not be there yet, so this needs nothing of its scripts.
+# After Run was pressed. The table may not be there yet, so this needs none of its scripts, only those of the live view.
 _REMEMBER = f"""(run) => {{
   if (!run) return;
+  const kept = (name) => {{ try {{ return localStorage.getItem(name); }} catch {{ return null; }} }};
+  const keep = (name, value) => {{ try {{ localStorage.setItem(name, value); }} catch {{ /* it keeps nothing */ }} }};
   let own = [];
-  try {{ own = JSON.parse(localStorage.getItem("{STORAGE}")) ?? []; }} catch {{ /* unreadable: begin anew */ }}
-  own = [run, ...own.filter((id) => id !== run)].slice(0, {MOST_OWN});
-  try {{ localStorage.setItem("{STORAGE}", JSON.stringify(own)); }} catch {{ /* a browser that keeps nothing */ }}
-  document.dispatchEvent(new Event("na-started"));
+  try {{ own = JSON.parse(kept("{STORAGE}")) ?? []; }} catch {{ /* unreadable: begin anew */ }}
+  keep("{STORAGE}", JSON.stringify([run, ...own.filter((id) => id !== run)].slice(0, {MOST_OWN})));
+  if (!kept("{SECRET}")) {{
+    const drawn = crypto.getRandomValues(new Uint8Array(16));
+    keep("{SECRET}", [...drawn].map((byte) => byte.toString(16).padStart(2, "0")).join(""));
+  }}
+  fetch(`${{NeuroAL.rootOf()}}/gradio_api/history`, {{
+    method: "POST", headers: {{ "Content-Type": "application/json" }},
+    body: JSON.stringify({{ do: "claim", id: run, browser: kept("{SECRET}") ?? "" }}),
+  }}).catch(console.error).finally(() => document.dispatchEvent(new Event("na-started")));
 }}"""
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -74,6 +83,7 @@ class RunTable(gr.HTML):
             "style": versioned(ASSETS / "history.css"),
             "scripts": [*live["scripts"], *(versioned(ASSETS / name) for name in SCRIPTS)],
             "storage": STORAGE,
+            "secret": SECRET,
             "claimed": claimed(),
         }
         settings = {"apply_default_css": False, "padding": False, **kwargs}

@@ -1,7 +1,7 @@
 """Which runs are listed, what a row of the list says, and what may be done to it. Knows nothing of Gradio.
 
-On a host that strangers share nobody may see other people's runs: only those whose ids the asking browser has kept.
-An id cannot be guessed, so who has it may also name, tag and delete the run.
+On a host that strangers share nobody may see other people's runs: only those whose ids the asking browser has kept,
+and it may change only those that it has started itself.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from components.titles import title
 from neuroal.errors import UserError
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.log import ENDED
+from neuroal.runs.owners import Owners
 from neuroal.runs.rows import GOING
 from neuroal.runs.store import Entry, Store
 
@@ -35,6 +36,9 @@ ORDERS = ("created", "status", "achieved", "perplexity", "search_seconds")
 # Longest text that is searched for, and tags at a time.
 MOST_LETTERS, MOST_TAGS = 200, 20
 
+# Characters of a browser's secret.
+SHORTEST_SECRET = 16
+
 
 def whose_from_environment() -> str:
     """The setting NEUROAL_HISTORY.
@@ -50,7 +54,10 @@ def whose_from_environment() -> str:
 
 @dataclass(frozen=True)
 class Query:
-    """What a page of the list is asked by; see ``Store.history``. ``own``: the ids that the browser has kept.
+    """What a page of the list is asked by; see ``Store.history``.
+
+    Attributes:
+        own: the ids that the browser has kept.
 
     Raises:
         UserError: a value is not allowed.
@@ -81,17 +88,17 @@ class Listing:
     """The runs of a server as a page shows them.
 
     Args:
-        whose: one of WHOSE.
+        whose: one of WHOSE. ``browser``, in what follows, is the secret of the browser that asks.
     """
 
     def __init__(self, jobs: Jobs, whose: str = "all") -> None:
-        self.jobs, self.whose = jobs, whose
+        self.jobs, self.whose, self.owners = jobs, whose, Owners(jobs.store)
 
     @property
     def store(self) -> Store:
         return self.jobs.store
 
-    def page(self, query: Query) -> dict[str, Any]:
+    def page(self, query: Query, browser: str = "") -> dict[str, Any]:
         """One page of the list, pinned runs first.
 
         Returns:
@@ -104,7 +111,7 @@ class Listing:
         if page >= pages:
             page = pages - 1
             entries, total = self._entries(query, only, page)
-        rows = [self.row(entry) for entry in entries]
+        rows = self._rows(entries, browser)
         found = {"rows": rows, "total": total, "pages": pages, "page": page, "whose": self.whose}
         digest = hashlib.sha256(json.dumps(found).encode()).hexdigest()
         return {**found, "seen": digest[:16]}
@@ -113,10 +120,13 @@ class Listing:
         """The rows of these runs, in their order; unknown ids are left out."""
         entries, _ = self.store.history(ids=texts("Ids of runs", ids, PAGE), limit=PAGE)
         known = {entry.id: entry for entry in entries}
-        return [self.row(known[run_id]) for run_id in ids if run_id in known]
+        return self._rows([known[run_id] for run_id in ids if run_id in known], "")
 
-    def row(self, entry: Entry) -> dict[str, Any]:
-        """What the list shows of a run, as JSON values; ``title`` is its question in short, ``name`` a person's own."""
+    def row(self, entry: Entry, mine: bool) -> dict[str, Any]:
+        """What the list shows of a run, as JSON values.
+
+        ``title`` is its question in short, ``name`` a person's own; ``mine`` says that whoever asks may change it.
+        """
         figures = entry.summary
         return {
             "id": entry.id, "title": title(self._asked(entry)), "name": entry.name, "status": entry.status,
@@ -124,32 +134,53 @@ class Listing:
             "dense": figures.get("perplexity_dense"), "uniform": figures.get("perplexity_uniform"),
             "search": figures.get("search_seconds"), "tags": list(entry.tags), "pinned": entry.pinned,
             "private": entry.private, "going": entry.status in GOING,
+            "mine": mine,
         }  # fmt: skip
 
-    def edit(self, run_id: str, **changes: Any) -> None:
+    def claim(self, run_id: str, browser: str) -> None:
+        """The browser has started this run; if another one did so before, it stays that one's."""
+        if self.store.run(run_id) is not None and len(browser) >= SHORTEST_SECRET:
+            self.owners.claim(run_id, browser)
+
+    def edit(self, run_id: str, browser: str = "", **changes: Any) -> None:
         """As ``Store.edit``: ``name`` (empty for none), ``tags``, ``pinned``.
 
         Raises:
-            UserError: the run is not known, or a text is too long.
+            UserError: the run is not known or not this browser's, or a text is too long.
         """
         if isinstance(changes.get("tags"), str):
             raise UserError("Tags must be a list of texts.")
-        with _told():
+        with self._allowed(run_id, browser):
             self.store.edit(run_id, **changes)
 
-    def delete(self, run_id: str) -> None:
+    def delete(self, run_id: str, browser: str = "") -> None:
         """Takes a run off the list; :meth:`restore` brings it back.
 
         Raises:
-            UserError: the run is not known, or it is going.
+            UserError: the run is not known or not this browser's, or it is going.
         """
-        with _told():
+        with self._allowed(run_id, browser):
             self.store.delete(run_id)
 
-    def restore(self, run_id: str) -> None:
-        """Brings a deleted run back. UserError when it is not known."""
-        with _told():
+    def restore(self, run_id: str, browser: str = "") -> None:
+        """Brings a deleted run back. UserError when it is not known or not this browser's."""
+        with self._allowed(run_id, browser):
             self.store.restore(run_id)
+
+    @contextmanager
+    def _allowed(self, run_id: str, browser: str) -> Iterator[None]:
+        """Refuses a stranger, and tells of an unknown id in a sentence."""
+        if self.whose == "own" and not self.owners.owned([run_id], browser):
+            raise UserError("This run was started in another browser, so only that one may change it.")
+        try:
+            yield
+        except KeyError:
+            raise UserError("This run is not known here; it may have been removed. Reload the page.") from None
+
+    def _rows(self, entries: Sequence[Entry], browser: str) -> list[dict[str, Any]]:
+        ids = [entry.id for entry in entries]
+        mine = set(ids) if self.whose == "all" else self.owners.owned(ids, browser)
+        return [self.row(entry, entry.id in mine) for entry in entries]
 
     def _entries(self, query: Query, only: tuple[str, ...] | None, page: int) -> tuple[list[Entry], int]:
         """The runs of a page, and how many there are on all of them."""
@@ -177,12 +208,3 @@ def texts(what: str, given: Any, most: int) -> tuple[str, ...]:
     if not isinstance(given, (list, tuple)) or not all(isinstance(i, str) and len(i) <= 64 for i in given[:most]):
         raise UserError(f"{what} must be a list of short texts.")
     return tuple(given[:most])
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """An unknown id as a sentence."""
-    try:
-        yield
-    except KeyError:
-        raise UserError("This run is not known here; it may have been removed. Reload the page.") from None

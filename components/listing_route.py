@@ -52,25 +52,27 @@ def answer(listing: Listing, asked: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         asked: ``do`` is "list" (with the fields of Query, and ``seen`` of the answer that is already there), "named"
-            (``ids``), "edit" (``id`` and ``name``, ``tags`` or ``pinned``), "delete" or "restore" (``id``).
+            (``ids``), "edit" (``id`` and ``name``, ``tags`` or ``pinned``), "claim", "delete" or "restore" (``id``).
+            All but "named" with ``browser``, the asking browser's secret.
 
     Raises:
         UserError: it asks for what is not known or not allowed.
     """
     given = dict(asked)
     do = given.pop("do", None)
-    actions = {"edit": listing.edit, "delete": listing.delete, "restore": listing.restore}
+    actions = {name: getattr(listing, name) for name in ("claim", "edit", "delete", "restore")}
+    browser = given.pop("browser", "")
     try:
         if do == "list":
             seen = given.pop("seen", "")
-            found = listing.page(Query(**given))
+            found = listing.page(Query(**given), browser)
             return {"same": True} if found["seen"] == seen else found
         if do == "named":
             return {"rows": listing.named(given["ids"])}
         if do in actions:
-            actions[do](given.pop("id"), **given)
+            actions[do](given.pop("id"), browser, **given)
             return {}
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise UserError("This request is incomplete, or of another version of the page; reload the page.") from error
     raise UserError("This request is not known here; reload the page.")
 

@@ -24,14 +24,30 @@
     throw new Error(typeof body.error === "string" ? body.error : "The server refused; reload the page.");
   }
 
-  /** The ids kept under a name, newest first; written by components/history.py. */
+  /** What this browser keeps under a name; "" where it keeps nothing. Written by components/history.py. */
+  function kept(name) {
+    try {
+      return localStorage.getItem(name) ?? "";
+    } catch {
+      return "";
+    }
+  }
+
+  /** The ids of the runs that this browser has started, newest first. */
   function ownRuns(storage) {
     try {
-      const kept = JSON.parse(localStorage.getItem(storage)) ?? [];
-      return Array.isArray(kept) ? kept.filter((id) => typeof id === "string") : [];
+      const ids = JSON.parse(kept(storage) || "[]");
+      return Array.isArray(ids) ? ids.filter((id) => typeof id === "string") : [];
     } catch {
-      return []; // a browser that keeps nothing
+      return []; // unreadable
     }
+  }
+
+  /** Keep other ids instead. */
+  function keepOwnRuns(storage, ids) {
+    try {
+      localStorage.setItem(storage, JSON.stringify(ids));
+    } catch { /* a browser that keeps nothing */ }
   }
 
   /** Change one parameter of the address, without a reload; "" takes it away. */
@@ -41,5 +57,5 @@
     window.history.replaceState(null, "", url.href.replaceAll("%2C", ","));
   }
 
-  Object.assign(NeuroAL, { ask, ownRuns, setAddress });
+  Object.assign(NeuroAL, { ask, keepOwnRuns, kept, ownRuns, setAddress });
 })();

@@ -116,7 +116,7 @@
       const own = NeuroAL.ownRuns(this.options.storage);
       try {
         const seen = this.answered === question ? this.found?.seen : "";
-        const found = await ask("list", { ...this.query, own, seen });
+        const found = await ask("list", { ...this.query, own, seen, browser: this.secret() });
         if (number !== this.asked) return;
         this.say("");
         if (found.same || this.isEditing) return;
@@ -183,8 +183,13 @@
       this.table.focus(key);
     }
 
+    secret() { return NeuroAL.kept(this.options.secret); }
+
+    /** Delete a run; of one that another browser has started only its place in this list. */
     async remove(row) {
-      if (!await this.tell("delete", { id: row.id })) return;
+      const { storage } = this.options;
+      if (row.mine && !await this.tell("delete", { id: row.id })) return;
+      if (!row.mine) NeuroAL.keepOwnRuns(storage, NeuroAL.ownRuns(storage).filter((id) => id !== row.id));
       this.selected.delete(row.id);
       this.undo.offer(row);
       await this.refresh();
@@ -192,7 +197,10 @@
     }
 
     async restore(rows) {
-      for (const row of rows) await this.tell("restore", { id: row.id });
+      const { storage } = this.options;
+      for (const row of rows)
+        if (row.mine) await this.tell("restore", { id: row.id });
+        else NeuroAL.keepOwnRuns(storage, [row.id, ...NeuroAL.ownRuns(storage)]);
       await this.refresh();
       this.table.focus(`${rows[rows.length - 1].id} open`);
     }
@@ -200,7 +208,7 @@
     /** Ask for a change; whether it was done. A refusal is shown. */
     async tell(what, values) {
       try {
-        await ask(what, values);
+        await ask(what, { ...values, browser: this.secret() });
         this.say("");
         return true;
       } catch (error) {

@@ -95,7 +95,7 @@
     const open = line.appendChild(make("button", "na-open", nameOf(row)));
     Object.assign(open, { type: "button", title: "Open this run", onclick: () => act.open(row.id) });
     open.dataset.key = `${row.id} open`;
-    line.append(iconButton("pencil", `Rename ${nameOf(row)}`, `${row.id} rename`, () => {
+    if (row.mine) line.append(iconButton("pencil", `Rename ${nameOf(row)}`, `${row.id} rename`, () => {
       act.editing(true);
       editInPlace(line, `New name of ${nameOf(row)}; empty for none`, row.name || row.title, 120, (text) => {
         act.editing(false);
@@ -104,6 +104,7 @@
       });
     }));
     if (row.name) node.append(make("div", "na-quiet", row.title));
+    if (!row.mine) node.append(make("div", "na-quiet", "answered before, in another browser"));
     if (row.private) node.append(make("div", "na-quiet", "on your own text"));
     return node;
   }
@@ -138,7 +139,7 @@
       Object.assign(chip, { type: "button", title: `Show runs tagged ${tag}`, onclick: () => act.filterBy(tag) });
       chip.dataset.key = `${row.id} tag ${tag}`;
     }
-    list.append(iconButton("tag", `Tags of ${nameOf(row)}`, `${row.id} tags`, () => {
+    if (row.mine) list.append(iconButton("tag", `Tags of ${nameOf(row)}`, `${row.id} tags`, () => {
       act.editing(true);
       editInPlace(list, "Tags, with commas between them", row.tags.join(", "), 400, (text) => {
         act.editing(false);
@@ -150,6 +151,10 @@
 
   function actionsCell(row, act) {
     const node = cell("", "", "na-cell-actions");
+    if (!row.mine) {
+      node.append(iconButton("bin", `Take ${nameOf(row)} off this list`, `${row.id} delete`, () => act.remove(row)));
+      return node;
+    }
     const pin = iconButton("pin", row.pinned ? `Unpin ${nameOf(row)}` : `Pin ${nameOf(row)} to the top`,
       `${row.id} pin`, () => act.edit(row, { pinned: !row.pinned }, `${row.id} pin`));
     pin.setAttribute("aria-pressed", String(row.pinned));

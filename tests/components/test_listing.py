@@ -133,6 +133,31 @@ def test_what_is_refused(jobs: Jobs, filled: dict[str, str]) -> None:
     assert len(Query(own=["x"] * 10_000).own) == MOST_OWN
 
 
+def test_on_a_shared_host_only_who_started_a_run_may_change_it(jobs: Jobs, filled: dict[str, str]) -> None:
+    """Who asks the same question is given the same run, so its id alone gives no right."""
+    listing, run = Listing(jobs, "own"), filled["uniform"]
+    first, second = "a" * 32, "b" * 32
+    listing.claim(run, first)
+    listing.claim(run, second)
+    listing.claim("nothing-here", first)
+    listing.edit(run, first, name="Mine")
+    for act in (listing.edit, listing.delete, listing.restore):
+        for stranger in (second, "", "a"):
+            with pytest.raises(UserError, match="another browser"):
+                act(run, stranger)
+    query = Query(own=(run, filled["private"]))
+    assert {row["id"]: row["mine"] for row in listing.page(query, first)["rows"]} == {
+        run: True,
+        filled["private"]: False,
+    }
+    assert not any(row["mine"] for row in listing.page(query, second)["rows"])
+    listing.claim(filled["private"], "short")
+    assert not any(row["mine"] for row in listing.page(query, "short")["rows"]), "too easy to guess"
+    listing.delete(run, first)
+    assert listing.page(query, first)["total"] == 1
+    assert Listing(jobs).page(Query())["rows"][0]["mine"], "on a machine of one's own everything is"
+
+
 def test_the_setting_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whose_from_environment() == "all"
     monkeypatch.setenv("NEUROAL_HISTORY", "own")

@@ -215,6 +215,21 @@ def test_on_a_shared_host_a_browser_sees_what_it_has_started(tmp_path: Path, pag
             open_history(stranger, kept)
             expect(stranger.locator(".na-empty")).to_contain_text("No run of this browser yet")
             assert stranger.locator(".na-run").count() == 0
+            stranger.get_by_role("tab", name="Prune").click()
+            choose(stranger)
+            assert press_run(stranger) == run, "the question was answered before"
+            stranger.get_by_role("tab", name="History").click()
+            shown(stranger, run)
+            expect(row(stranger, run)).to_contain_text("answered before, in another browser")
+            expect(row(stranger, run).get_by_role("button", name=re.compile("^(Rename|Pin|Delete)"))).to_have_count(0)
+            row(stranger, run).get_by_role("button", name=re.compile("off this list$")).click()
+            expect(row(stranger, run)).to_have_count(0)
+            stranger.get_by_role("button", name="Undo").click()
+            shown(stranger, run)
+            row(stranger, run).get_by_role("button", name=re.compile("off this list$")).click()
+            expect(row(stranger, run)).to_have_count(0)
+        row(page, run).get_by_role("button", name=re.compile("^Pin")).click()
+        expect(row(page, run).get_by_role("button", name=re.compile("^Unpin"))).to_be_visible()
         row(page, run).locator(".na-open").click()
         status(page, "Finished in", SHORT)
         assert plot(page, "scores")["data"]

@@ -1,0 +1,52 @@
+"""Which browser may name, tag and delete a run, where strangers share a server.
+
+The id of a run is not enough there: who asks a question that was asked before is given the same run. So a browser draws
+a secret once and claims what it starts; the first claim counts. Kept is a digest, which is of no use to who reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from neuroal.runs.store import Store
+
+
+class OwnerRow(SQLModel, table=True):
+    """A run that was claimed, and the digest of the secret that claimed it."""
+
+    __tablename__ = "owners"
+
+    run_id: str = Field(primary_key=True)
+    owner: str
+
+
+class Owners:
+    """The claims on the runs of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.engine = store.engine
+        SQLModel.metadata.create_all(self.engine)
+
+    def claim(self, run_id: str, secret: str) -> bool:
+        """Makes a run that nobody has claimed that of the secret; whether it now is."""
+        with Session(self.engine) as session:
+            session.add(OwnerRow(run_id=run_id, owner=_digest(secret)))
+            try:
+                session.commit()
+                return True
+            except IntegrityError:
+                return run_id in self.owned([run_id], secret)
+
+    def owned(self, run_ids: Collection[str], secret: str) -> set[str]:
+        """Those of the runs that the secret has claimed."""
+        with Session(self.engine) as session:
+            found = select(OwnerRow.run_id).where(col(OwnerRow.run_id).in_(run_ids), OwnerRow.owner == _digest(secret))
+            return set(session.exec(found).all())
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
