@@ -1,4 +1,4 @@
-"""The Compare tab: one prompt, answered by the dense and the pruned model side by side.
+"""The Compare tab: one prompt, answered by two models side by side: dense and pruned, or any two finished runs.
 
 What the models write is untrusted text. It travels in the display's value, which no template touches, and
 ``assets/compare/compare.js`` writes it to the page as text.
@@ -7,23 +7,19 @@ What the models write is untrusted text. It travels in the display's value, whic
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from neuroal.errors import UserError
-from neuroal.importing import import_engine
+from components.answers import EMPTY, NO_RUN, TITLES, answers, cleared, ready, shown, stopped, titles
+from components.sides import DENSE, OPEN, Sides, build_sides
 
 if TYPE_CHECKING:
-    from neuroal.generation import Pair, Settings, Side
+    from components.listing import Listing
     from neuroal.runs.workshop import Workshop
-
-log = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "compare"
 
@@ -39,14 +35,6 @@ EXAMPLES = (
 )
 GREEDY, SAMPLED = "Greedy", "Sampled"
 
-# Tokens after the parting from which on their agreement is told.
-ENOUGH = 10
-
-NO_RUN = "Run a pruning first, or open the link of a finished run."
-NO_TEMPLATE = "This model has no chat template, so the prompt is continued as plain text."
-PREPARING = "Preparing the two models…"
-FAULT = "Something went wrong on the server; try again, or choose another run."
-
 _PANE = (
     "<article class='na-pane' data-side='{side}' aria-label='{title} answer'><h3>{title}</h3>"
     "<div class='na-text' data-empty='{empty}'></div>"
@@ -55,8 +43,8 @@ _PANE = (
 # A constant, see above.
 _TEMPLATE = (
     "<section class='na-compare' aria-label='Answers'><p class='na-note'></p><div class='na-panes'>"
-    + _PANE.format(side="dense", title="Dense", empty="What the model answers as it came.")
-    + _PANE.format(side="pruned", title="Pruned", empty="What it answers after pruning.")
+    + _PANE.format(side="dense", title=TITLES[DENSE], empty=EMPTY[DENSE])
+    + _PANE.format(side="pruned", title=TITLES[OPEN], empty=EMPTY[OPEN])
     + "</div><p class='na-verdict'></p><p class='na-spoken' role='status' aria-live='polite'></p></section>"
 )
 
@@ -97,6 +85,7 @@ class Compare:
     top_p: gr.Slider
     seed: gr.Number
     max_tokens: gr.Slider
+    sides: Sides
     display: AnswerPair
 
 
@@ -119,17 +108,25 @@ def build_compare() -> Compare:
             temperature = gr.Slider(0.1, 2, value=0.8, step=0.05, label="Temperature")
             top_p = gr.Slider(0.05, 1, value=0.95, step=0.05, label="Top-p")
             seed = gr.Number(0, label="Seed", precision=0, minimum=0, info="The same noise for both models.")
+    sides = build_sides()
     display = AnswerPair(elem_id="na-compare-display")
-    return Compare(prompt, generate, stop, chat, mode, sampling, temperature, top_p, seed, max_tokens, display)
+    return Compare(prompt, generate, stop, chat, mode, sampling, temperature, top_p, seed, max_tokens, sides, display)
 
 
-def wire_compare(compare: Compare, workshop: Workshop, run_id: gr.components.Component, live: Any = None) -> None:
+def wire_compare(
+    compare: Compare,
+    workshop: Workshop,
+    run_id: gr.components.Component,
+    live: Any = None,
+    listing: Listing | None = None,
+) -> None:
     """Connects the tab.
 
     Args:
-        workshop: answers ``pair(run_id)`` with a loaded model and its pruned twin.
+        workshop: answers ``pair(run_id)`` with a loaded model and its pruned twin, ``sides(...)`` with any two.
         run_id: holds the id of the run that is looked at; its ``change`` clears what an earlier run answered.
         live: the live view; its event ``finished`` takes back a remark that the run is not ready.
+        listing: knows what other runs than the open one are called.
     """
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -141,16 +138,20 @@ def wire_compare(compare: Compare, workshop: Workshop, run_id: gr.components.Com
         top_p: float,
         seed: int | None,
         max_tokens: int,
+        left: str,
+        right: str,
         run: str,
     ) -> Iterator[dict[str, Any]]:
         given = {"temperature": temperature, "top_p": top_p, "seed": seed or 0} if mode == SAMPLED else {}
-        yield from answers(workshop, run, prompt, chat=chat, max_tokens=int(max_tokens), **given)
+        chosen = {"sides": (left, right), "titles": titles(listing, left, right)}
+        yield from answers(workshop, run, prompt, chat=chat, max_tokens=int(max_tokens), **chosen, **given)
 
     asked = [compare.prompt, compare.chat, compare.mode, compare.temperature, compare.top_p, compare.seed]
+    menus = [compare.sides.left, compare.sides.right]
     answering = gr.on(
         [compare.generate.click, compare.prompt.submit],
         answer,
-        [*asked, compare.max_tokens, run_id],
+        [*asked, compare.max_tokens, *menus, run_id],
         compare.display,
         js=_TELL_ASKED,
         concurrency_id="generate",
@@ -163,123 +164,11 @@ def wire_compare(compare: Compare, workshop: Workshop, run_id: gr.components.Com
     compare.mode.change(
         lambda mode: gr.Row(visible=mode == SAMPLED), compare.mode, compare.sampling, queue=False, **quiet
     )
-    run_id.change(cleared, run_id, compare.display, cancels=[answering], queue=False, **quiet)
+
+    def emptied(run: str, left: str, right: str) -> dict[str, Any]:
+        return cleared(run, titles(listing, left, right)) if run or OPEN not in (left, right) else cleared("")
+
+    changes = [run_id.change, *(menu.input for menu in menus)]
+    gr.on(changes, emptied, [run_id, *menus], compare.display, cancels=[answering], queue=False, **quiet)
     if live is not None:
         live.finished(ready, compare.display, compare.display, queue=False, **quiet)
-
-
-def answers(workshop: Workshop, run: str, prompt: str, *, chat: bool, **given: Any) -> Iterator[dict[str, Any]]:
-    """Values for the display, about ten a second; whatever goes wrong ends in one sentence.
-
-    Args:
-        given: the fields of ``neuroal.generation.Settings``.
-    """
-    value = shown("preparing", PREPARING)
-    try:
-        if not run:
-            raise UserError(NO_RUN)
-        yield value
-        with closing(_stream(workshop, run, prompt, chat, given)) as values:
-            for value in values:
-                yield value
-    except UserError as refusal:
-        yield {**value, "phase": "refused", "note": str(refusal)}
-    except Exception:
-        log.exception("Comparing the models of a run failed")
-        yield {**value, "phase": "refused", "note": FAULT}
-
-
-def _stream(
-    workshop: Workshop, run: str, prompt: str, chat: bool, given: dict[str, Any]
-) -> Generator[dict[str, Any], None, None]:
-    import_engine()  # torch and transformers: only once they are needed
-    from neuroal.generation import Settings, generate_pair
-
-    settings: Settings = Settings(**given)
-    lm, twin = workshop.pair(run)
-    note = NO_TEMPLATE if chat and not lm.tokenizer.chat_template else ""
-    with closing(generate_pair(lm.model, twin, lm.tokenizer, prompt, settings, chat=chat)) as pairs:
-        for pair in pairs:
-            done = pair.dense.done and pair.pruned.done
-            yield shown("finished" if done else "answering", note, pair)
-
-
-def shown(phase: str, note: str = "", pair: Pair | None = None) -> dict[str, Any]:
-    """A value of the display.
-
-    Args:
-        phase: idle, preparing, answering, finished, stopped or refused.
-        note: a sentence above the answers; empty for none.
-    """
-    dense, pruned = (_pane(getattr(pair, side, None), pair) for side in ("dense", "pruned"))
-    said = verdict(pair) if pair else ""
-    return {"phase": phase, "note": note, "verdict": said, "dense": dense, "pruned": pruned}
-
-
-def _pane(side: Side | None, pair: Pair | None) -> dict[str, Any]:
-    """One pane's part of the value. ``parted`` says that ``at`` is to be marked, even where it is empty."""
-    if side is None or pair is None:
-        return {"before": "", "at": "", "after": "", "parted": False, "stats": "", "error": "", "done": False}
-    rate = f"{side.rate:.0f}" if side.rate >= 100 else f"{side.rate:.1f}"
-    count = len(side.ids)
-    return {
-        "before": side.before,
-        "at": side.at,
-        "after": side.after,
-        "parted": pair.diverged is not None,
-        "stats": f"{count} token{'' if count == 1 else 's'}, {rate} tokens/s" if count else "",
-        "error": side.error,
-        "done": side.done,
-    }
-
-
-def verdict(pair: Pair) -> str:
-    """Where the two answers part, in one sentence; empty before there is anything to compare."""
-    sides = (pair.dense, pair.pruned)
-    if pair.diverged is None:
-        if not all(side.ids for side in sides):
-            return ""
-        to_the_end = all(side.done and not side.error for side in sides)
-        return "Identical to the end." if to_the_end else "Identical so far."
-    dense, pruned = (_said(side, pair.diverged) for side in sides)
-    if all(side.at.strip() for side in sides):
-        pruned = pruned.removeprefix("says ")
-    parting = f"They part at token {pair.diverged + 1}: the dense model {dense}, the pruned one {pruned}."
-    return parting + _agreement(pair) if all(side.done for side in sides) else parting
-
-
-def _agreement(pair: Pair) -> str:
-    """How much the answers have in common after they parted; empty where too little is left to tell."""
-    from neuroal.evaluation.divergence import agreement
-
-    if min(len(pair.dense.ids), len(pair.pruned.ids)) - (pair.diverged or 0) < ENOUGH:
-        return ""
-    share = agreement(pair.dense.ids, pair.pruned.ids)
-    return f" From there on {share:.0%} of their tokens agree, place by place."
-
-
-def _said(side: Side, index: int) -> str:
-    """What a side does at the token where it parts."""
-    if word := side.at.strip():
-        return f"says '{word}'"
-    if side.at:
-        return "begins a new line" if "\n" in side.at else "writes a space"
-    if side.done and index == len(side.ids) - 1:
-        return "ends its answer"
-    return "goes on differently"
-
-
-def stopped(value: dict[str, Any]) -> dict[str, Any]:
-    """What is on the page, with the remark that it was stopped; only an answer still going on can be."""
-    going = value["phase"] in ("preparing", "answering")
-    return {**value, "phase": "stopped", "note": "Stopped."} if going else value
-
-
-def cleared(run: str) -> dict[str, Any]:
-    """The empty display for a run, or for none."""
-    return shown("idle", "" if run else NO_RUN)
-
-
-def ready(value: dict[str, Any]) -> dict[str, Any]:
-    """Takes back a refusal once the run has finished; answers stay as they are."""
-    return shown("idle") if value["phase"] in ("idle", "refused") else value

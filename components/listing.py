@@ -44,11 +44,11 @@ def whose_from_environment() -> str:
     """The setting NEUROAL_HISTORY.
 
     Raises:
-        ValueError: it is neither of WHOSE.
+        UserError: it is neither of WHOSE.
     """
     given = os.environ.get("NEUROAL_HISTORY") or "all"
     if given not in WHOSE:
-        raise ValueError(f"NEUROAL_HISTORY is {given!r}; it must be one of: {', '.join(WHOSE)}.")
+        raise UserError(f"NEUROAL_HISTORY is {given!r}; it must be one of: {', '.join(WHOSE)}.")
     return given
 
 
@@ -127,10 +127,11 @@ class Listing:
 
         ``title`` is its question in short, ``name`` a person's own; ``mine`` says that whoever asks may change it.
         """
-        figures = entry.summary
+        figures, asked = entry.summary, self._asked(entry)
         return {
-            "id": entry.id, "title": title(self._asked(entry)), "name": entry.name, "status": entry.status,
-            "created": entry.created, "achieved": figures.get("achieved"), "perplexity": figures.get("perplexity"),
+            "id": entry.id, "title": title(asked), "model": asked.get("model"), "name": entry.name,
+            "status": entry.status, "created": entry.created,
+            "achieved": figures.get("achieved"), "perplexity": figures.get("perplexity"),
             "dense": figures.get("perplexity_dense"), "uniform": figures.get("perplexity_uniform"),
             "search": figures.get("search_seconds"), "tags": list(entry.tags), "pinned": entry.pinned,
             "private": entry.private, "going": entry.status in GOING,

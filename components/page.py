@@ -15,7 +15,9 @@ from components.compare import build_compare, wire_compare
 from components.controls import OWN_TEXTS
 from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
 from components.history import build_history, wire_history
+from components.listing import Listing, whose_from_environment
 from components.live import LiveRun
+from components.sides import wire_sides
 from components.sweep import build_sweep, wire_sweep
 from components.warmup import Warmup
 from neuroal.errors import UserError
@@ -89,7 +91,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
                     form, actions = build_form(_build_actions)
                 with gr.Column(scale=9, min_width=340):
                     live = LiveRun(_first_example(records))
-            with gr.Tab("Compare", id="compare"):
+            with gr.Tab("Compare", id="compare") as compare_tab:
                 compare = build_compare()
             with gr.Tab("Trade-offs", id="tradeoffs"):
                 sweep = build_sweep(next(iter(records.sweeps.values()), None))
@@ -102,7 +104,9 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         shown = _wire_arrival(page, form, actions, run_id, live, records)
         wire_sweep(sweep, workshop, page, form, tabs, *shown)
         wire_history(history, page, tabs, started, run_id, *shown)
-        wire_compare(compare, workshop, run_id, live)
+        listing = Listing(workshop.jobs, whose_from_environment())
+        wire_compare(compare, workshop, run_id, live, listing)
+        wire_sides(compare.sides, compare_tab, listing, run_id)
     page._queue.sleep_when_free = QUEUE_SECONDS
     return page
 

@@ -257,7 +257,7 @@ def _answer(
             )
     except Exception as failure:
         log.warning("The %s model failed to answer", name, exc_info=failure)
-        error = f"The {name} model could not answer ({type(failure).__name__}); try a shorter prompt."
+        error = f"This model could not answer ({type(failure).__name__}); try a shorter prompt."
     finally:
         news.put(_News(name, [], time.perf_counter(), error))
 

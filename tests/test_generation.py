@@ -187,7 +187,7 @@ def test_closing_stops_both_within_ten_tokens(tiny: LanguageModel, monkeypatch: 
 
 def test_a_failing_side_does_not_hold_up_the_other(tiny: LanguageModel) -> None:
     pair = answer(tiny, Failing(tiny.model))
-    assert pair.pruned.error == "The pruned model could not answer (RuntimeError); try a shorter prompt."
+    assert pair.pruned.error == "This model could not answer (RuntimeError); try a shorter prompt."
     assert pair.pruned.done and not pair.pruned.ids
     assert len(pair.dense.ids) == 16 and not pair.dense.error
     wait_until_none_runs()

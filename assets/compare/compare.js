@@ -33,6 +33,9 @@ function sign(pane) {
 function renderPane(side, pane, phase) {
   const host = find(`[data-side="${side}"]`);
   const text = host.querySelector(".na-text");
+  write(host.querySelector("h3"), pane.title);
+  host.setAttribute("aria-label", `${pane.title}: answer`);
+  text.dataset.empty = pane.empty;
   const [before, at, after] = parts(text, pane.parted);
   write(before, pane.before);
   if (pane.parted) {

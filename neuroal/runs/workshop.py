@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 # Pruned twins kept in memory for comparing; others are rebuilt from their masks in about a second.
 KEPT_TWINS = 2
 
+# A side that is no run.
+DENSE = "dense"
+
 
 class Workshop:
     """The server's state.
@@ -77,13 +80,35 @@ class Workshop:
         Raises:
             UserError: the run has not finished, or what it kept is gone.
         """
+        self._refuse_unfinished(run_id)
+        return self._pair(run_id)
+
+    def sides(self, left: str, right: str) -> tuple[LanguageModel, nn.Module, nn.Module]:
+        """Any two models of one kind: "dense", or the id of a finished run for its pruned twin.
+
+        Raises:
+            UserError: both are dense, the runs are of different models, or as for :meth:`pair`.
+        """
+        runs = [side for side in (left, right) if side != DENSE]
+        if not runs:
+            raise UserError("Both sides are the dense model; choose a finished run for one of them.")
+        for run_id in runs:
+            self._refuse_unfinished(run_id)
+        specs = [self.jobs.spec(run_id) for run_id in runs]
+        if len({(spec.model, spec.revision, spec.dtype) for spec in specs}) > 1:
+            raise UserError("These two runs pruned different models, or in another precision; choose two of one model.")
+        pairs = {run_id: self._pair(run_id) for run_id in runs}
+        lm = pairs[runs[0]][0]
+        first, second = (lm.model if side == DENSE else pairs[side][1] for side in (left, right))
+        return lm, first, second
+
+    def _refuse_unfinished(self, run_id: str) -> None:
         try:
             status = self.jobs.status(run_id)
         except KeyError:
             raise UserError("No run has this id; start a run, or open the link of one.") from None
         if status != "finished":
             raise UserError(f"This run is {status}; the pruned model can be asked once it has finished.")
-        return self._pair(run_id)
 
     def _pair(self, run_id: str) -> tuple[LanguageModel, nn.Module]:
         if kept := self._kept(run_id):

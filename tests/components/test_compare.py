@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,11 +13,21 @@ import gradio as gr
 import pytest
 
 from components import compare
-from components.compare import NO_RUN, NO_TEMPLATE, answers, build_compare, cleared, ready, shown, stopped, verdict
+from components.answers import FAULT, NO_RUN, NO_TEMPLATE, answers, cleared, ready, shown, stopped, titles
+from components.compare import build_compare
+from components.listing import Listing
+from components.sides import CHOICES, DENSE, OPEN, choices
+from components.verdict import verdict
 from neuroal import generation
 from neuroal.errors import UserError
 from neuroal.generation import Pair, Side
 from neuroal.models.loading import LanguageModel
+from neuroal.runs.events import RunFinished
+from neuroal.runs.jobs import Jobs
+from neuroal.runs.spec import RunSpec
+from neuroal.runs.store import Store
+from tests.components.kept import keep
+from tests.components.logs import numbered, started
 
 
 class Shop:
@@ -123,7 +135,7 @@ def test_a_fault_tells_nothing_of_the_server(tiny: LanguageModel, monkeypatch: p
 
     monkeypatch.setattr(generation, "generate_pair", fail)
     *_, last = answers(Shop(tiny), "done", "Hello", chat=True, max_tokens=16)
-    assert (last["phase"], last["note"]) == ("refused", compare.FAULT)
+    assert (last["phase"], last["note"]) == ("refused", FAULT)
     assert last["dense"]["before"] == "It is "  # what was there stays
 
 
@@ -157,7 +169,7 @@ def test_a_run_that_comes_or_finishes_clears_refusals() -> None:
     assert cleared("abc")["note"] == ""
     assert ready(shown("refused", "This run is running."))["note"] == ""
     answered = shown("finished", "", Pair(side(), side(), None))
-    assert ready(answered) == answered
+    assert ready(answered) == ready(shown("idle")) == gr.skip()
 
 
 def test_every_handler_is_private_and_every_control_labelled() -> None:
@@ -174,3 +186,76 @@ def test_no_template_holds_a_place_for_text() -> None:
     """Gradio evaluates what its templates hold, so nothing a model wrote may come near one."""
     template = compare.AnswerPair().html_template
     assert "{" not in template and "$" not in template
+
+
+# --- any two sides --------------------------------------------------------------------------------------------------
+
+
+class TwoRuns(Shop):
+    """A workshop that says which sides were asked for."""
+
+    asked: tuple[str, str] = ("", "")
+
+    def sides(self, left: str, right: str) -> tuple[Any, Any, Any]:
+        self.asked = (left, right)
+        return self.lm, self.lm.model, self.lm.model
+
+
+def test_two_runs_answer_under_their_own_names(tiny: LanguageModel) -> None:
+    shop = TwoRuns(tiny)
+    *_, last = answers(
+        shop, "open run", "Once", chat=False, max_tokens=16, sides=("other", OPEN), titles=("The other", "Pruned")
+    )
+    assert shop.asked == ("other", "open run")
+    assert (last["dense"]["title"], last["pruned"]["title"]) == ("The other", "Pruned")
+    assert last["phase"] == "finished" and last["verdict"] == "Identical to the end."
+    assert ready({**last, "phase": "refused"})["dense"]["title"] == "The other"
+
+
+def test_without_the_open_run_none_needs_to_be_open(tiny: LanguageModel) -> None:
+    shop = TwoRuns(tiny)
+    *_, last = answers(
+        shop, "", "Once", chat=False, max_tokens=16, sides=("other", DENSE), titles=("The other", "Dense")
+    )
+    assert last["phase"] == "finished" and shop.asked == ("other", DENSE)
+    *_, last = answers(
+        shop, "", "Once", chat=False, max_tokens=16, sides=("other", OPEN), titles=("The other", "Pruned")
+    )
+    assert (last["phase"], last["note"]) == ("refused", NO_RUN)
+
+
+def test_neither_side_is_called_dense_where_it_is_not() -> None:
+    parted = Pair(side(before="a", at="x"), side(before="a", at="y"), 1)
+    value = shown("answering", "", parted, ("one", "two"))
+    assert value["verdict"] == "They part at token 2: the left one says 'x', the right one 'y'."
+    assert "dense" not in str([pane["empty"] for pane in (value["dense"], value["pruned"])]).lower()
+
+
+def finished(**spec: Any) -> list[dict[str, Any]]:
+    return numbered([started(**spec), RunFinished(1.0, 1)])
+
+
+def test_finished_runs_of_the_open_runs_model_are_offered(tmp_path: Path) -> None:
+    jobs = Jobs(Store(tmp_path), lambda *_: iter(()))
+    try:
+        listing, store = Listing(jobs), jobs.store
+        first, second, other = (
+            keep(store, finished(model=model, seed=seed), RunSpec(model=model, seed=seed))
+            for model, seed in (("tiny", 0), ("tiny", 1), ("another", 0))
+        )
+        keep(store, numbered([started(model="tiny", seed=2)]), RunSpec(model="tiny", seed=2))  # still going
+        listing.edit(second, name="The second")
+        assert titles(listing, second, DENSE) == ("The second", "Dense")
+        assert titles(listing, DENSE, OPEN) is None
+        assert titles(listing, "gone", second) == ("A run that is gone", "The second")
+        offered = {
+            run: [value for _, value in choices(listing, run, "[]")[len(CHOICES) :]] for run in (first, other, "")
+        }
+        assert offered == {first: [second], other: [], "": [other, second, first]}
+        shared = Listing(jobs, "own")
+        assert choices(shared, "", json.dumps([second]))[len(CHOICES) :] == [("The second", second)]
+        for own in ("[]", "nonsense", "7", "[7]"):
+            assert choices(shared, "", own) == CHOICES
+    finally:
+        jobs.close()
+        jobs.store.close()

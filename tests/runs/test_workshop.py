@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -292,3 +293,23 @@ def test_opening_a_workshop_imports_nothing_heavy() -> None:
     code = "import sys, neuroal.runs.workshop as w; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=120).returncode == 0
+
+
+def test_any_two_models_of_one_kind_stand_side_by_side(open_workshop: Open, small_spec: RunSpec) -> None:
+    workshop = open_workshop()
+    one = workshop.start(replace(small_spec, top_up="uniform"))
+    two = workshop.start(replace(small_spec, top_up="uniform", sparsity=0.3))
+    for run_id in (one, two):
+        assert wait_for(workshop.jobs, run_id) == "finished"
+    lm, left, right = workshop.sides(two, one)
+    assert weights_digest(left) == weights_digest(workshop.pair(two)[1]) != weights_digest(right)
+    assert workshop.sides("dense", one)[1] is lm.model and workshop.sides(one, "dense")[2] is lm.model
+    with pytest.raises(UserError, match="Both sides are the dense model"):
+        workshop.sides("dense", "dense")
+    with pytest.raises(UserError, match="No run has this id"):
+        workshop.sides(one, "nothing-here")
+    other = replace(small_spec, top_up="uniform", dtype="float32")
+    three = workshop.start(other)
+    assert wait_for(workshop.jobs, three) == "finished"
+    with pytest.raises(UserError, match="another precision"):
+        workshop.sides(one, three)

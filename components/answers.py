@@ -1,0 +1,156 @@
+"""What the two sides of the Compare tab answer, as values of its display: strings, and nothing to evaluate."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from components.sides import DENSE, OPEN, USUAL, label_of
+from components.verdict import WORDS, verdict
+from neuroal.errors import UserError
+from neuroal.importing import import_engine
+
+if TYPE_CHECKING:
+    from components.listing import Listing
+    from neuroal.generation import Pair, Settings, Side
+    from neuroal.runs.workshop import Workshop
+
+log = logging.getLogger(__name__)
+
+NO_RUN = "Run a pruning first, or open the link of a finished run."
+NO_TEMPLATE = "This model has no chat template, so the prompt is continued as plain text."
+PREPARING = "Preparing the two models…"
+FAULT = "Something went wrong on the server; try again, or choose another run."
+
+# What stands above the answers, and in them while they are empty; a run is called by its own name.
+TITLES = {DENSE: "Dense", OPEN: "Pruned"}
+EMPTY = {DENSE: "What the model answers as it came.", OPEN: "What it answers after pruning."}
+
+
+def answers(
+    workshop: Workshop,
+    run: str,
+    prompt: str,
+    *,
+    chat: bool,
+    sides: tuple[str, str] = USUAL,
+    titles: tuple[str, str] | None = None,
+    **given: Any,
+) -> Iterator[dict[str, Any]]:
+    """Values for the display, about ten a second; whatever goes wrong ends in one sentence.
+
+    Args:
+        run: the open run.
+        sides: who answers, see ``components/sides.py``.
+        titles: what they are called; None for the usual.
+        given: the fields of ``neuroal.generation.Settings``.
+    """
+    value = shown("preparing", PREPARING, titles=titles)
+    try:
+        if OPEN in sides and not run:
+            raise UserError(NO_RUN)
+        yield value
+        asked = tuple(run if side == OPEN else side for side in sides)
+        with closing(_stream(workshop, asked, prompt, chat, given, titles)) as values:
+            for value in values:
+                yield value
+    except UserError as refusal:
+        yield {**value, "phase": "refused", "note": str(refusal)}
+    except Exception:
+        log.exception("Comparing two models failed")
+        yield {**value, "phase": "refused", "note": FAULT}
+
+
+def _stream(
+    workshop: Workshop,
+    sides: tuple[str, ...],
+    prompt: str,
+    chat: bool,
+    given: dict[str, Any],
+    titles: tuple[str, str] | None,
+) -> Generator[dict[str, Any], None, None]:
+    import_engine()  # torch and transformers: only once they are needed
+    from neuroal.generation import Settings, generate_pair
+
+    settings: Settings = Settings(**given)
+    lm, left, right = _models(workshop, *sides)
+    note = NO_TEMPLATE if chat and not lm.tokenizer.chat_template else ""
+    with closing(generate_pair(left, right, lm.tokenizer, prompt, settings, chat=chat)) as pairs:
+        for pair in pairs:
+            done = pair.dense.done and pair.pruned.done
+            yield shown("finished" if done else "answering", note, pair, titles)
+
+
+def _models(workshop: Workshop, left: str, right: str) -> tuple[Any, Any, Any]:
+    """The language model that both sides are of, and the two modules."""
+    if left == DENSE and right != DENSE:
+        lm, twin = workshop.pair(right)
+        return lm, lm.model, twin
+    return workshop.sides(left, right)
+
+
+def titles(listing: Listing | None, *sides: str) -> tuple[str, str] | None:
+    """What two sides are called; None for the usual ones."""
+    if sides == USUAL:
+        return None
+    rows = {row["id"]: label_of(row) for row in listing.named(sides)} if listing else {}
+    left, right = (TITLES.get(side) or rows.get(side, "A run that is gone") for side in sides)
+    return left, right
+
+
+def shown(
+    phase: str, note: str = "", pair: Pair | None = None, titles: tuple[str, str] | None = None
+) -> dict[str, Any]:
+    """A value of the display.
+
+    Args:
+        phase: idle, preparing, answering, finished, stopped or refused.
+        note: a sentence above the answers; empty for none.
+        titles: what the two sides are called; None for the usual.
+    """
+    dense, pruned = (_pane(getattr(pair, side, None), pair) for side in ("dense", "pruned"))
+    for pane, usual, title in zip((dense, pruned), USUAL, titles or TITLES.values(), strict=True):
+        pane |= {"title": title, "empty": EMPTY[usual] if titles is None else "What it answers."}
+    said = verdict(pair, WORDS if titles is None else ("the left one", "the right one")) if pair else ""
+    return {"phase": phase, "note": note, "verdict": said, "dense": dense, "pruned": pruned}
+
+
+def _pane(side: Side | None, pair: Pair | None) -> dict[str, Any]:
+    """One pane's part of the value. ``parted`` says that ``at`` is to be marked, even where it is empty."""
+    if side is None or pair is None:
+        return {"before": "", "at": "", "after": "", "parted": False, "stats": "", "error": "", "done": False}
+    rate = f"{side.rate:.0f}" if side.rate >= 100 else f"{side.rate:.1f}"
+    count = len(side.ids)
+    return {
+        "before": side.before,
+        "at": side.at,
+        "after": side.after,
+        "parted": pair.diverged is not None,
+        "stats": f"{count} token{'' if count == 1 else 's'}, {rate} tokens/s" if count else "",
+        "error": side.error,
+        "done": side.done,
+    }
+
+
+def stopped(value: dict[str, Any]) -> dict[str, Any]:
+    """What is on the page, with the remark that it was stopped; only an answer still going on can be."""
+    going = value["phase"] in ("preparing", "answering")
+    return {**value, "phase": "stopped", "note": "Stopped."} if going else value
+
+
+def cleared(run: str, titles: tuple[str, str] | None = None) -> dict[str, Any]:
+    """The empty display for a run, or for none."""
+    return shown("idle", "" if run or titles else NO_RUN, titles=titles)
+
+
+def ready(value: dict[str, Any]) -> dict[str, Any]:
+    """Takes back a refusal once the run has finished. Anything else is not touched: this may come late, and what was
+    sent with the question must not take the place of an answer that has begun since."""
+    if value["phase"] != "refused":
+        return gr.skip()
+    left, right = value["dense"]["title"], value["pruned"]["title"]
+    return shown("idle", titles=None if (left, right) == tuple(TITLES.values()) else (left, right))
