@@ -189,10 +189,9 @@ class Listing:
                  "descending": query.descending, "ids": only}  # fmt: skip
         start = page * PAGE
         entries, pinned = self.store.history(**asked, pinned=True, limit=PAGE, offset=start)
-        others, rest = self.store.history(
-            **asked, pinned=False, limit=PAGE - len(entries), offset=max(0, start - pinned)
-        )
-        return [*entries, *others], pinned + rest
+        room, start = PAGE - len(entries), max(0, start - pinned)
+        others, rest = self.store.history(**asked, pinned=False, limit=max(1, room), offset=start)  # of none, no total
+        return [*entries, *others[:room]], pinned + rest
 
     def _asked(self, entry: Entry) -> dict[str, Any]:
         """The question of a run; stores of earlier versions have it in the spec alone."""
