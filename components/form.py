@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from components.controls import FIELDS, OWN_TEXTS, TEXT_BYTES, as_setting, as_shown, control
+from components.ratio_editor import RatioEditor
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.runs.spec import PRESETS, RunSpec
 from neuroal.topups import TOP_UPS
@@ -50,6 +51,7 @@ class Form:
     preset: gr.Radio
     upload: gr.UploadButton
     own: gr.Column
+    editor: RatioEditor
 
     @property
     def inputs(self) -> list[Any]:
@@ -66,7 +68,10 @@ def build_form(actions: Callable[[], Any]) -> tuple[Form, Any]:
     Returns:
         the form, and what ``actions`` returned.
     """
-    controls: dict[str, Any] = _controls(MAIN)
+    at = MAIN.index("block_sparsity")
+    controls: dict[str, Any] = _controls(MAIN[:at])
+    editor = RatioEditor(visible=False)  # above the text box, which grows with what is written in it
+    controls |= _controls(MAIN[at:])
     preset = gr.Radio(
         [*PRESETS, CUSTOM],
         value=DEFAULT_PRESET,
@@ -84,7 +89,7 @@ def build_form(actions: Callable[[], Any]) -> tuple[Form, Any]:
         controls |= _controls(MEASURE)
     with gr.Accordion("Advanced", open=False):
         controls |= _controls(ADVANCED)
-    return Form(controls, preset, upload, own), built
+    return Form(controls, preset, upload, own, editor), built
 
 
 def wire_form(form: Form) -> None:

@@ -17,6 +17,7 @@ from components.form import Form, build_form, preset_of, spec_from, values_of, w
 from components.history import build_history, wire_history
 from components.listing import Listing, whose_from_environment
 from components.live import LiveRun
+from components.ratios import wire_ratios
 from components.sides import wire_sides
 from components.sweep import build_sweep, wire_sweep
 from components.warmup import Warmup
@@ -98,6 +99,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
             with gr.Tab("History", id="history"):
                 history = build_history()
         wire_form(form)
+        wire_ratios(form, live, records.read)
         _wire_engine(clock, engine, warmup)
         _wire_estimate(page, form, actions)
         started = _wire_run(form, actions, run_id, live, workshop)

@@ -1,0 +1,267 @@
+/**
+ * The editor of the blocks' sparsity ratios: bars to drag, a mean to keep, places to start from, and a way back. The
+ * text box beside it holds the same ratios; each follows the other. All text is written with textContent.
+ */
+(() => {
+  "use strict";
+  const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
+  const { History, make, setText } = NeuroAL;
+  const { changed, isKept, isMoved, isUniform, keepMean, mean, risingLine, rounded, uniform } = NeuroAL.ratios;
+  const { countWords, meanWords, parse, percent, write } = NeuroAL.ratioText;
+
+  // The steepest line of NeuroAL's own grid.
+  const STEEPEST = 0.25;
+  const SLOPE = 0.1;
+
+  const HINT = "Drag a bar, or across bars to paint. Keys: ← → choose a block, ↑ ↓ move it by 1 % (with Shift by 5 %),"
+    + " Home and End the first and the last block, Ctrl+Z undoes.";
+
+  let made = 0;
+
+  class RatioEditor {
+    /**
+     * @param {HTMLElement} element where to build the editor
+     * @param {{edited: Function, borrow: Function}} options `edited(text, target)`: a person changed the ratios;
+     *     `borrow()`: the allocation of the run that is looked at is asked for
+     */
+    constructor(element, options) {
+      Object.assign(this, { element, options, blocks: 0, problem: "", note: "", text: null, echoes: [], given: null });
+      Object.assign(this, { ratios: [], origin: [], target: 0.6, keep: true, base: null, changes: new Map(), look: 0 });
+      this.history = new History();
+      this.build();
+    }
+
+    // --- building ---------------------------------------------------------------------------------------------------
+
+    build() {
+      const hint = make("p", "na-editor-hint", HINT);
+      hint.id = `na-editor-hint-${++made}`;
+      this.refusal = make("p", "na-problem");
+      this.bars = new NeuroAL.Bars(hint.id, {
+        paint: (changes) => this.paint(changes),
+        painted: () => this.painted(),
+        nudge: (block, by) => this.nudge(block, by),
+        rest: () => this.history.close(),
+        look: (block) => { this.look = block; this.drawLook(); },
+      });
+      this.body = make("div", "na-editor-body");
+      this.sentence = make("p", "na-editor-sentence");
+      this.sentence.setAttribute("role", "status");
+      this.body.append(this.makeHead(), this.bars.node, this.sentence, this.makeMean(), this.makeStarts(), this.makeLine(),
+        this.makeHistory(), hint);
+      this.element.replaceChildren(this.refusal, this.body);
+      this.element.addEventListener("keydown", (event) => this.key(event));
+    }
+
+    /** Nothing above the bars changes its height: they would move away under the pointer. */
+    makeHead() {
+      const head = make("div", "na-editor-head");
+      head.append(make("h3", "na-card-title", "Sparsity of each block"));
+      this.looked = head.appendChild(make("p", "na-editor-looked"));
+      this.looked.setAttribute("aria-hidden", "true"); // the bar says it itself
+      return head;
+    }
+
+    makeMean() {
+      const row = make("div", "na-controls");
+      const lock = row.appendChild(make("label", "na-speed"));
+      this.lock = lock.appendChild(Object.assign(make("input", ""), { type: "checkbox", checked: this.keep }));
+      lock.append("Keep the mean at");
+      this.lock.onchange = () => { this.keep = this.lock.checked; if (this.keep) this.bring(); else this.draw(); };
+      const field = row.appendChild(make("label", "na-speed"));
+      this.aim = field.appendChild(Object.assign(make("input", "na-select na-editor-aim-box"),
+        { type: "number", min: "0", max: "99", step: "1" }));
+      this.aim.setAttribute("aria-label", "Mean to keep, in per cent");
+      field.append("%");
+      this.aim.onchange = () => this.aimAt(this.aim.valueAsNumber / 100);
+      this.shifter = this.button(row, "", () => this.bring());
+      return row;
+    }
+
+    makeStarts() {
+      const row = make("div", "na-controls");
+      row.append(make("span", "na-speed", "Start from"));
+      this.button(row, "Uniform", () => this.start(uniform(this.target, this.blocks)));
+      this.button(row, "Rising line", () => this.line());
+      this.button(row, "The run shown", () => this.options.borrow());
+      return row;
+    }
+
+    makeLine() {
+      const row = make("div", "na-controls");
+      const field = row.appendChild(make("label", "na-speed na-editor-line", "Slope lambda"));
+      this.slope = field.appendChild(Object.assign(make("input", ""),
+        { type: "range", min: "0", max: String(STEEPEST), step: "0.01", value: String(SLOPE) }));
+      this.sloped = field.appendChild(make("output", "", SLOPE.toFixed(2)));
+      this.slope.oninput = () => this.line("line");
+      this.slope.onchange = () => this.history.close();
+      return row;
+    }
+
+    makeHistory() {
+      const row = make("div", "na-controls");
+      this.undo = this.button(row, "Undo", () => this.show(this.history.undo()));
+      this.redo = this.button(row, "Redo", () => this.show(this.history.redo()));
+      this.reset = this.button(row, "Reset", () => this.commit(this.origin));
+      this.reset.title = "Back to what you started from";
+      return row;
+    }
+
+    button(row, label, act) {
+      const node = row.appendChild(make("button", "na-button", label));
+      node.type = "button";
+      node.onclick = act;
+      return node;
+    }
+
+    // --- what comes from outside ------------------------------------------------------------------------------------
+
+    /**
+     * @param {{blocks: number, problem: string, note: string, text: string, target: number}} value the blocks of the
+     *     model, or why there are none; what the text box holds; the mean to aim at
+     */
+    attach({ blocks = 0, problem = "", note = "", text = null, target = null }) {
+      this.fresh ||= blocks !== this.blocks;
+      Object.assign(this, { blocks, problem, note });
+      if (target !== null && target !== this.given) this.given = this.target = target;
+      if (text !== null) this.read(text);
+      if (this.fresh && blocks && this.text !== null) this.adopt();
+      this.draw();
+    }
+
+    /** The text box has changed: by what was written here, which is known already, or by someone else. */
+    read(text) {
+      const echo = this.echoes.indexOf(text);
+      this.echoes.splice(0, echo + 1);
+      if (echo >= 0 || text === this.text) return;
+      this.text = text;
+      this.ratios = parse(text).ratios;
+      if (!this.isWhole) return;
+      this.origin = this.ratios;
+      this.history.push(this.state, "typed");
+    }
+
+    /** A model with another number of blocks: ratios that say nothing of their own are made to fit it. */
+    adopt() {
+      this.fresh = false;
+      this.history = new History();
+      const { ratios } = this;
+      if (ratios.length !== this.blocks && (!ratios.length || isUniform(ratios)))
+        return this.start(uniform(ratios[0] ?? this.target, this.blocks));
+      if (!this.isWhole) return undefined;
+      if (!isKept(ratios, this.target)) this.target = mean(ratios); // someone's own ratios have a mean of their own
+      this.origin = this.ratios;
+      return this.history.push(this.state);
+    }
+
+    // --- what a person does -----------------------------------------------------------------------------------------
+
+    paint(changes) {
+      this.base ??= this.ratios;
+      changes.forEach((ratio, block) => this.changes.set(block, ratio));
+      this.ratios = changed(this.base, this.changes, this.kept);
+      this.draw();
+    }
+
+    painted() {
+      this.base = null;
+      this.changes = new Map();
+      this.commit(this.ratios);
+    }
+
+    nudge(block, by) {
+      const ratio = NeuroAL.ratios.clamp(this.ratios[block] + by);
+      this.commit(changed(this.ratios, new Map([[block, ratio]]), this.kept), `key ${block}`);
+    }
+
+    /** Ratios to start from; Reset leads back to them. */
+    start(ratios, gesture = "") {
+      this.origin = rounded(this.keep ? keepMean(ratios, this.target) : ratios);
+      this.commit(this.origin, gesture);
+    }
+
+    /** NeuroAL's own schedule of that slope. */
+    line(gesture = "") {
+      const slope = Number(this.slope.value);
+      setText(this.sloped, slope.toFixed(2));
+      this.start(risingLine(this.target, slope, this.blocks), gesture);
+    }
+
+    aimAt(target) {
+      if (!(target > 0 && target <= NeuroAL.ratios.HIGHEST)) return this.draw(); // shows the old one again
+      this.target = target;
+      return this.keep ? this.bring() : this.draw();
+    }
+
+    /** Shift all blocks, so that the mean is where it is meant to be. */
+    bring() {
+      if (this.isWhole) this.commit(keepMean(this.ratios, this.target));
+    }
+
+    key(event) {
+      const name = event.key.toLowerCase();
+      if (!(event.ctrlKey || event.metaKey) || event.altKey || event.target === this.aim) return;
+      if (name !== "z" && name !== "y") return;
+      event.preventDefault();
+      this.show(name === "y" || event.shiftKey ? this.history.redo() : this.history.undo());
+    }
+
+    // --- state ------------------------------------------------------------------------------------------------------
+
+    get isWhole() { return this.blocks > 0 && this.ratios.length === this.blocks && !parse(this.text ?? "").problem; }
+    get kept() { return this.keep ? this.target : null; }
+    get state() { return { ratios: this.ratios, origin: this.origin, target: this.target }; }
+
+    commit(ratios, gesture = "") {
+      this.ratios = rounded(ratios);
+      this.tell();
+      this.history.push(this.state, gesture);
+      this.draw();
+    }
+
+    /** Back or forth in the history. */
+    show(state) {
+      if (!state) return;
+      Object.assign(this, state);
+      this.tell();
+      this.draw();
+    }
+
+    tell() {
+      const text = write(this.ratios);
+      this.note = "";
+      if (text !== this.text) this.echoes.push(text);
+      this.text = text;
+      this.options.edited(text, this.target);
+    }
+
+    // --- drawing ----------------------------------------------------------------------------------------------------
+
+    draw() {
+      const { ratios, blocks, origin, target } = this;
+      setText(this.refusal, this.problem || (blocks ? "" : "Counting the blocks of the model."));
+      this.refusal.hidden = !this.refusal.textContent;
+      this.body.hidden = !blocks;
+      if (!blocks) return;
+      const wrong = parse(this.text ?? "").problem || countWords(ratios.length, blocks);
+      setText(this.sentence, this.note || wrong || meanWords(ratios, target));
+      const away = !wrong && !isKept(ratios, target);
+      this.sentence.classList.toggle("na-editor-away", Boolean(this.note || wrong || away));
+      this.bars.draw({ ratios, blocks, origin, target, disabled: Boolean(wrong) });
+      this.shifter.hidden = !away;
+      setText(this.shifter, `Shift all to ${percent(target)}`);
+      if (document.activeElement !== this.aim) this.aim.value = String(Number(NeuroAL.fixed(100 * target, 2)));
+      this.undo.disabled = !this.history.canUndo;
+      this.redo.disabled = !this.history.canRedo;
+      this.reset.disabled = origin.length !== blocks || !origin.some((ratio, i) => isMoved(ratio, ratios[i]));
+      this.drawLook();
+    }
+
+    drawLook() {
+      const ratio = this.ratios[this.look];
+      setText(this.looked, ratio === undefined ? "" : `Block ${this.look}: ${percent(ratio)}`);
+    }
+  }
+
+  Object.assign(NeuroAL, { RatioEditor });
+})();
