@@ -17,7 +17,7 @@ from components.scripts import LOADER, versioned, with_config
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "editor"
 
 # In the order in which they need each other; all of them need those of the live view.
-SCRIPTS = ("ratios.js", "text.js", "history.js", "bars.js", "editor.js")
+SCRIPTS = ("ratios.js", "text.js", "history.js", "bars.js", "controls.js", "editor.js")
 
 _VISITS = itertools.count(1)
 

@@ -6,7 +6,7 @@
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
   const { make } = NeuroAL;
-  const { percent } = NeuroAL.ratioText;
+  const { percent, points } = NeuroAL.ratioText;
 
   // A finger on a narrow bar wanders: only this far aside, in pixels, does a drag begin to paint the neighbours.
   const WANDER = 12;
@@ -18,9 +18,9 @@
   class Bars {
     /**
      * @param {string} hint id of the node that says how it is used
-     * @param {{paint: Function, painted: Function, nudge: Function, rest: Function, look: Function}} on `paint(changes)`
-     *     while the pointer is down, `painted()` when it is lifted; `nudge(block, by)` by a key, `rest()` when the key
-     *     is lifted; `look(block)`: a person looks at this block
+     * @param {{paint: Function, painted: Function, nudge: Function, rest: Function, look: Function}} on
+     *     `paint(changes)` while the pointer is down, `painted()` when it is lifted; `nudge(block, by)` by a key,
+     *     `rest()` when the key is lifted; `look(block)`: a person looks at this block
      */
     constructor(hint, on) {
       Object.assign(this, { on, bars: [], current: 0, drag: null, disabled: false });
@@ -41,7 +41,7 @@
     makePlot(hint) {
       this.plot = make("div", "na-editor-plot");
       this.plot.setAttribute("role", "group");
-      this.plot.setAttribute("aria-label", "Sparsity ratio of each block");
+      this.plot.setAttribute("aria-label", "Sparsity of each block");
       this.plot.setAttribute("aria-describedby", hint);
       this.aim = make("div", "na-editor-aim");
       this.plot.addEventListener("pointerdown", (event) => this.press(event));
@@ -70,7 +70,7 @@
         bar.style.setProperty("--na-origin", String(origin[i] ?? 0));
         bar.classList.toggle("na-moved", NeuroAL.ratios.isMoved(ratio, origin[i]));
         bar.setAttribute("aria-disabled", String(disabled));
-        bar.setAttribute("aria-valuenow", NeuroAL.fixed(100 * (ratio ?? 0), 2));
+        bar.setAttribute("aria-valuenow", points(ratio ?? 0));
         bar.setAttribute("aria-valuetext", ratio === undefined ? "no ratio" : percent(ratio));
       });
     }
@@ -121,7 +121,7 @@
       event.preventDefault(); // no selection of text; so the focus has to be given by hand
       const at = this.place(event);
       this.plot.setPointerCapture(event.pointerId);
-      this.bars[at.block].focus({ preventScroll: true, focusVisible: false });
+      this.focus(at.block);
       this.drag = { last: at, x: event.clientX, wandered: false };
       this.on.paint(NeuroAL.ratios.stroke(at, at));
     }
@@ -133,7 +133,12 @@
       if (!this.drag.wandered) at.block = this.drag.last.block;
       this.on.paint(NeuroAL.ratios.stroke(this.drag.last, at));
       this.drag.last = at;
-      return this.choose(at.block);
+      return this.focus(at.block);
+    }
+
+    /** Keys go on where the pointer was. */
+    focus(block) {
+      this.bars[block].focus({ preventScroll: true });
     }
 
     lift() {

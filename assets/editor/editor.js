@@ -9,12 +9,11 @@
   const { changed, isKept, isMoved, isUniform, keepMean, mean, risingLine, rounded, uniform } = NeuroAL.ratios;
   const { countWords, meanWords, parse, percent, write } = NeuroAL.ratioText;
 
-  // The steepest line of NeuroAL's own grid.
-  const STEEPEST = 0.25;
-  const SLOPE = 0.1;
-
   const HINT = "Drag a bar, or across bars to paint. Keys: ← → choose a block, ↑ ↓ move it by 1 % (with Shift by 5 %),"
     + " Home and End the first and the last block, Ctrl+Z undoes.";
+
+  // So long after it was written here, a text may come back from the text box, when it is no longer the last one.
+  const ECHO_MS = 2000;
 
   let made = 0;
 
@@ -37,6 +36,8 @@
       const hint = make("p", "na-editor-hint", HINT);
       hint.id = `na-editor-hint-${++made}`;
       this.refusal = make("p", "na-problem");
+      this.sentence = make("p", "na-editor-sentence");
+      this.sentence.setAttribute("role", "status");
       this.bars = new NeuroAL.Bars(hint.id, {
         paint: (changes) => this.paint(changes),
         painted: () => this.painted(),
@@ -44,11 +45,9 @@
         rest: () => this.history.close(),
         look: (block) => { this.look = block; this.drawLook(); },
       });
+      this.controls = this.makeControls();
       this.body = make("div", "na-editor-body");
-      this.sentence = make("p", "na-editor-sentence");
-      this.sentence.setAttribute("role", "status");
-      this.body.append(this.makeHead(), this.bars.node, this.sentence, this.makeMean(), this.makeStarts(), this.makeLine(),
-        this.makeHistory(), hint);
+      this.body.append(this.makeHead(), this.bars.node, this.sentence, ...this.controls.nodes, hint);
       this.element.replaceChildren(this.refusal, this.body);
       this.element.addEventListener("keydown", (event) => this.key(event));
     }
@@ -62,56 +61,19 @@
       return head;
     }
 
-    makeMean() {
-      const row = make("div", "na-controls");
-      const lock = row.appendChild(make("label", "na-speed"));
-      this.lock = lock.appendChild(Object.assign(make("input", ""), { type: "checkbox", checked: this.keep }));
-      lock.append("Keep the mean at");
-      this.lock.onchange = () => { this.keep = this.lock.checked; if (this.keep) this.bring(); else this.draw(); };
-      const field = row.appendChild(make("label", "na-speed"));
-      this.aim = field.appendChild(Object.assign(make("input", "na-select na-editor-aim-box"),
-        { type: "number", min: "0", max: "99", step: "1" }));
-      this.aim.setAttribute("aria-label", "Mean to keep, in per cent");
-      field.append("%");
-      this.aim.onchange = () => this.aimAt(this.aim.valueAsNumber / 100);
-      this.shifter = this.button(row, "", () => this.bring());
-      return row;
-    }
-
-    makeStarts() {
-      const row = make("div", "na-controls");
-      row.append(make("span", "na-speed", "Start from"));
-      this.button(row, "Uniform", () => this.start(uniform(this.target, this.blocks)));
-      this.button(row, "Rising line", () => this.line());
-      this.button(row, "The run shown", () => this.options.borrow());
-      return row;
-    }
-
-    makeLine() {
-      const row = make("div", "na-controls");
-      const field = row.appendChild(make("label", "na-speed na-editor-line", "Slope lambda"));
-      this.slope = field.appendChild(Object.assign(make("input", ""),
-        { type: "range", min: "0", max: String(STEEPEST), step: "0.01", value: String(SLOPE) }));
-      this.sloped = field.appendChild(make("output", "", SLOPE.toFixed(2)));
-      this.slope.oninput = () => this.line("line");
-      this.slope.onchange = () => this.history.close();
-      return row;
-    }
-
-    makeHistory() {
-      const row = make("div", "na-controls");
-      this.undo = this.button(row, "Undo", () => this.show(this.history.undo()));
-      this.redo = this.button(row, "Redo", () => this.show(this.history.redo()));
-      this.reset = this.button(row, "Reset", () => this.commit(this.origin));
-      this.reset.title = "Back to what you started from";
-      return row;
-    }
-
-    button(row, label, act) {
-      const node = row.appendChild(make("button", "na-button", label));
-      node.type = "button";
-      node.onclick = act;
-      return node;
+    makeControls() {
+      return new NeuroAL.Controls({
+        keep: (whether) => { this.keep = whether; this.aimAt(this.target); },
+        aim: (target) => this.aimAt(target),
+        bring: () => this.bring(),
+        uniform: () => this.start(uniform(this.target, this.blocks)),
+        line: (slope, sliding) => this.start(risingLine(this.target, slope, this.blocks), sliding ? "line" : ""),
+        lined: () => this.history.close(),
+        borrow: () => this.options.borrow(),
+        undo: () => this.show(this.history.undo()),
+        redo: () => this.show(this.history.redo()),
+        reset: () => this.commit(this.origin),
+      });
     }
 
     // --- what comes from outside ------------------------------------------------------------------------------------
@@ -131,9 +93,9 @@
 
     /** The text box has changed: by what was written here, which is known already, or by someone else. */
     read(text) {
-      const echo = this.echoes.indexOf(text);
-      this.echoes.splice(0, echo + 1);
-      if (echo >= 0 || text === this.text) return;
+      const since = performance.now() - ECHO_MS;
+      this.echoes = this.echoes.filter((echo) => echo.at > since);
+      if (text === this.text || this.echoes.some((echo) => echo.text === text)) return;
       this.text = text;
       this.ratios = parse(text).ratios;
       if (!this.isWhole) return;
@@ -146,7 +108,7 @@
       this.fresh = false;
       this.history = new History();
       const { ratios } = this;
-      if (ratios.length !== this.blocks && (!ratios.length || isUniform(ratios)))
+      if (ratios.length !== this.blocks && (!this.text || isUniform(ratios)))
         return this.start(uniform(ratios[0] ?? this.target, this.blocks));
       if (!this.isWhole) return undefined;
       if (!isKept(ratios, this.target)) this.target = mean(ratios); // someone's own ratios have a mean of their own
@@ -180,16 +142,8 @@
       this.commit(this.origin, gesture);
     }
 
-    /** NeuroAL's own schedule of that slope. */
-    line(gesture = "") {
-      const slope = Number(this.slope.value);
-      setText(this.sloped, slope.toFixed(2));
-      this.start(risingLine(this.target, slope, this.blocks), gesture);
-    }
-
     aimAt(target) {
-      if (!(target > 0 && target <= NeuroAL.ratios.HIGHEST)) return this.draw(); // shows the old one again
-      this.target = target;
+      if (target > 0 && target <= NeuroAL.ratios.HIGHEST) this.target = target;
       return this.keep ? this.bring() : this.draw();
     }
 
@@ -200,7 +154,7 @@
 
     key(event) {
       const name = event.key.toLowerCase();
-      if (!(event.ctrlKey || event.metaKey) || event.altKey || event.target === this.aim) return;
+      if (!(event.ctrlKey || event.metaKey) || event.altKey || this.controls.isTyped(event.target)) return;
       if (name !== "z" && name !== "y") return;
       event.preventDefault();
       this.show(name === "y" || event.shiftKey ? this.history.redo() : this.history.undo());
@@ -230,7 +184,7 @@
     tell() {
       const text = write(this.ratios);
       this.note = "";
-      if (text !== this.text) this.echoes.push(text);
+      this.echoes.push({ text, at: performance.now() });
       this.text = text;
       this.options.edited(text, this.target);
     }
@@ -238,7 +192,8 @@
     // --- drawing ----------------------------------------------------------------------------------------------------
 
     draw() {
-      const { ratios, blocks, origin, target } = this;
+      const { ratios, blocks, target } = this;
+      const origin = this.origin.length === blocks ? this.origin : [];
       setText(this.refusal, this.problem || (blocks ? "" : "Counting the blocks of the model."));
       this.refusal.hidden = !this.refusal.textContent;
       this.body.hidden = !blocks;
@@ -248,17 +203,15 @@
       const away = !wrong && !isKept(ratios, target);
       this.sentence.classList.toggle("na-editor-away", Boolean(this.note || wrong || away));
       this.bars.draw({ ratios, blocks, origin, target, disabled: Boolean(wrong) });
-      this.shifter.hidden = !away;
-      setText(this.shifter, `Shift all to ${percent(target)}`);
-      if (document.activeElement !== this.aim) this.aim.value = String(Number(NeuroAL.fixed(100 * target, 2)));
-      this.undo.disabled = !this.history.canUndo;
-      this.redo.disabled = !this.history.canRedo;
-      this.reset.disabled = origin.length !== blocks || !origin.some((ratio, i) => isMoved(ratio, ratios[i]));
+      this.controls.draw({
+        keep: this.keep, target, away, undo: this.history.canUndo, redo: this.history.canRedo,
+        reset: origin.some((ratio, i) => isMoved(ratio, ratios[i])),
+      });
       this.drawLook();
     }
 
     drawLook() {
-      const ratio = this.ratios[this.look];
+      const ratio = this.look < this.blocks ? this.ratios[this.look] : undefined;
       setText(this.looked, ratio === undefined ? "" : `Block ${this.look}: ${percent(ratio)}`);
     }
   }

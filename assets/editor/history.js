@@ -13,11 +13,12 @@
     }
 
     /**
-     * A new state; what was undone is forgotten.
-     * @param {object} state
+     * A new state; what was undone is forgotten. One that is like the last changes nothing.
+     * @param {object} state plain values
      * @param {string} gesture steps of the same gesture (a key held down, a number being typed) are one; "" for none
      */
     push(state, gesture = "") {
+      if (this.at >= 0 && JSON.stringify(this.states[this.at].state) === JSON.stringify(state)) return;
       const merges = gesture !== "" && this.at >= 0 && this.states[this.at].gesture === gesture;
       this.states.length = merges ? this.at : this.at + 1;
       this.states.push({ state, gesture });

@@ -28,7 +28,7 @@
   const clamp = (ratio) => Math.min(Math.max(ratio, LOWEST), HIGHEST);
   const snap = (ratio) => clamp(Math.round(ratio * SNAP) / SNAP);
   const uniform = (ratio, blocks) => Array(blocks).fill(ratio);
-  const isUniform = (ratios) => ratios.length > 0 && ratios.every((ratio) => ratio === ratios[0]);
+  const isUniform = (ratios) => ratios.length > 1 && ratios.every((ratio) => ratio === ratios[0]);
   const isMoved = (ratio, from) => Math.abs(ratio - from) >= 1 / UNITS;
   const isKept = (ratios, target) => Math.abs(mean(ratios) - target) <= TOLERANCE;
 

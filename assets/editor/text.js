@@ -23,14 +23,17 @@
 
   const write = (ratios) => ratios.join(", ");
 
-  /** A share in per cent, with two digits at most. */
-  const percent = (share) => `${Number(NeuroAL.fixed(100 * share, 2))} %`;
+  /** A share in points of a hundred, with two digits at most. */
+  const points = (share) => String(Number(NeuroAL.fixed(100 * share, 2)));
+
+  /** The sign stays on the line of its number. */
+  const percent = (share) => `${points(share)}\u00a0%`;
 
   /** Why these are no ratios for a model of so many blocks; "" where they are. */
   function countWords(count, blocks) {
     const has = `this model has ${blocks} blocks`;
     if (count === blocks) return "";
-    if (!count) return `No ratios yet, and ${has}: start from one of the below, or type them.`;
+    if (!count) return `No ratios yet, and ${has}: start from one of these, or type them.`;
     const ratios = `${count} ratio${count === 1 ? "" : "s"}`;
     return count < blocks ? `${ratios}, but ${has}: ${blocks - count} to go.`
       : `${ratios}, but ${has}: ${count - blocks} too many.`;
@@ -40,10 +43,9 @@
   function meanWords(ratios, target) {
     const is = NeuroAL.ratios.mean(ratios), away = is - target;
     if (NeuroAL.ratios.isKept(ratios, target)) return `Mean ${percent(target)}, as aimed at.`;
-    const points = percent(Math.abs(away)).replace(" %", "");
-    const side = away > 0 ? "above" : "below";
-    return `Mean ${percent(is)}: ${points} point${points === "1" ? "" : "s"} ${side} the ${percent(target)} aimed at.`;
+    const by = points(Math.abs(away)), side = away > 0 ? "above" : "below";
+    return `Mean ${percent(is)}: ${by} point${by === "1" ? "" : "s"} ${side} the ${percent(target)} aimed at.`;
   }
 
-  NeuroAL.ratioText = { countWords, meanWords, parse, percent, write };
+  NeuroAL.ratioText = { countWords, meanWords, parse, percent, points, write };
 })();
