@@ -70,7 +70,7 @@ def build_form(actions: Callable[[], Any]) -> tuple[Form, Any]:
     """
     at = MAIN.index("block_sparsity")
     controls: dict[str, Any] = _controls(MAIN[:at])
-    editor = RatioEditor(visible=False)  # above the text box, which grows with what is written in it
+    editor = RatioEditor()  # above the text box, which grows with what is written in it
     controls |= _controls(MAIN[at:])
     preset = gr.Radio(
         [*PRESETS, CUSTOM],

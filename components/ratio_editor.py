@@ -22,7 +22,7 @@ SCRIPTS = ("ratios.js", "text.js", "history.js", "bars.js", "controls.js", "edit
 _VISITS = itertools.count(1)
 
 # Constant, see components/live.py.
-_TEMPLATE = "<div class='na-live na-editor'></div>"
+_TEMPLATE = "<div class='na-live na-editor' hidden></div>"
 
 _ON_LOAD = (
     LOADER
@@ -35,6 +35,7 @@ const view = Promise.all([...sheets, ...config.scripts.map((path) => load(path, 
   return new NeuroAL.RatioEditor(host, { edited, borrow });
 });
 const attach = () => view.then((editor) => editor.attach(props.value || {})).catch((error) => {
+  host.hidden = false;
   host.textContent = "The editor could not be loaded. Reload the page to try again, or type your ratios.";
   console.error(error);
 });
@@ -48,23 +49,27 @@ class EditorValue(TypedDict, total=False):
     """What the editor is told, and what it tells.
 
     Attributes:
-        blocks: decoder blocks of the model; 0 while they are not known.
+        shown: whether it is seen at all. (Gradio's own ``visible`` is now and then lost where the value changes too.)
+        blocks: decoder blocks of the model; 0 where they cannot be known, left out while they are not known yet.
         problem: why they are not known.
         note: a sentence that stays until the next change.
         text: the ratios as the text box has them; left out where the editor is to keep its own.
         target: the mean to aim at.
+        slider: the sparsity that the form's slider says; it is aimed at when it has moved.
     """
 
+    shown: bool
     blocks: int
     problem: str
     note: str
     text: str
     target: float
+    slider: float
 
 
 class RatioEditor(gr.HTML):
-    """The editor. Its events: ``edited``, its value has a new text; ``borrow``, a person wants the ratios of the run that
-    is looked at."""
+    """The editor. Its events: ``edited``, its value has another text or target; ``borrow``, a person wants the ratios
+    of the run that is looked at."""
 
     def __init__(self, value: EditorValue | None = None, **kwargs: Any) -> None:
         gr.set_static_paths([ASSETS / name for name in (*SCRIPTS, "editor.css")])

@@ -35,29 +35,37 @@ def wire_ratios(form: Form, live: gr.HTML, read: Read) -> None:
     def borrow(value: EditorValue, looked_at: dict[str, Any] | None) -> tuple[Any, EditorValue]:
         return borrowed(value, (looked_at or {}).get("run", ""), read)
 
-    counted = gr.on([control.change for control in model], count, model, editor, concurrency_limit=4, **_QUIET)
+    counted = gr.on(
+        [control.change for control in model],
+        count,
+        model,
+        editor,
+        trigger_mode="always_last",
+        concurrency_limit=4,
+        **_QUIET,
+    )
     # What the text box and the slider hold by then: a person may have gone on meanwhile.
     now = [editor, text, controls["sparsity"]]
-    counted.then(None, now, editor, js="(value, text, target) => ({ ...value, text: text ?? '', target })", **_QUIET)
+    counted.then(None, now, editor, js="(value, text, slider) => ({ ...value, text: text ?? '', slider })", **_QUIET)
     # In the browser: an answer from the server could overwrite what a person does meanwhile.
     text.change(None, [editor, text], editor, js="(value, text) => ({ ...value, text: text ?? '' })", **_QUIET)
     editor.edited(None, editor, text, js="(value) => value.text", **_QUIET)
     editor.borrow(borrow, [editor, live], [text, editor], concurrency_limit=8, **_QUIET)
 
 
-def count(top_up: str, model: str, revision: str | None) -> Iterator[dict[str, Any]]:
-    """Updates of the editor: seen where the top-up asks for ratios, then with the blocks of the model."""
+def count(top_up: str, model: str, revision: str | None) -> Iterator[EditorValue]:
+    """Values of the editor: seen where the top-up asks for ratios, then with the blocks of the model."""
     if "block_sparsity" not in TOP_UPS.get(top_up).settings:
-        yield gr.update(visible=False)
+        yield {"shown": False}
         return
-    yield gr.update(visible=True)
+    yield {"shown": True}
     import_engine()
     from neuroal.runs.estimate import facts
 
     try:
-        yield gr.update(value={"blocks": facts(model, revision or None).blocks})
+        yield {"shown": True, "blocks": facts(model, revision or None).blocks}
     except UserError as error:
-        yield gr.update(value={"blocks": 0, "problem": str(error)})
+        yield {"shown": True, "blocks": 0, "problem": str(error)}
 
 
 def borrowed(value: EditorValue, run: str, read: Read) -> tuple[Any, EditorValue]:

@@ -89,9 +89,9 @@
       if (!this.isTyped(document.activeElement)) this.aim.value = points(target);
       this.bring.hidden = !away;
       setText(this.bring, `Shift all to ${percent(target)}`);
-      this.undo.disabled = !undo;
-      this.redo.disabled = !redo;
-      this.reset.disabled = !reset;
+      // Not `disabled`: the last press of Undo would take the focus away, and Ctrl+Shift+Z with it.
+      for (const [node, may] of [[this.undo, undo], [this.redo, redo], [this.reset, reset]])
+        node.setAttribute("aria-disabled", String(!may));
     }
 
     /** Whether this node holds what a person is typing. */

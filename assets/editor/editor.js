@@ -24,7 +24,8 @@
      *     `borrow()`: the allocation of the run that is looked at is asked for
      */
     constructor(element, options) {
-      Object.assign(this, { element, options, blocks: 0, problem: "", note: "", text: null, echoes: [], given: null });
+      Object.assign(this, { element, options, blocks: 0, problem: "", note: "", text: null, echoes: [], slider: null });
+      this.written = null;
       Object.assign(this, { ratios: [], origin: [], target: 0.6, keep: true, base: null, changes: new Map(), look: 0 });
       this.history = new History();
       this.build();
@@ -79,15 +80,20 @@
     // --- what comes from outside ------------------------------------------------------------------------------------
 
     /**
-     * @param {{blocks: number, problem: string, note: string, text: string, target: number}} value the blocks of the
-     *     model, or why there are none; what the text box holds; the mean to aim at
+     * @param {{shown: boolean, blocks: number, problem: string, note: string, text: string, target: number,
+     *     slider: number}} value whether it is seen; the blocks of the model, or why there are none; what the text box
+     *     holds; the mean to aim at; what the slider of the form says, which counts when it has moved
      */
-    attach({ blocks = 0, problem = "", note = "", text = null, target = null }) {
-      this.fresh ||= blocks !== this.blocks;
+    attach({
+      shown = false, blocks = this.blocks, problem = "", note = "", text = null, target = null, slider = null,
+    }) {
+      this.fresh ||= blocks !== this.blocks || (shown && this.element.hidden);
+      this.element.hidden = !shown;
       Object.assign(this, { blocks, problem, note });
-      if (target !== null && target !== this.given) this.given = this.target = target;
+      if (slider !== null && slider !== this.slider) this.slider = this.target = slider;
+      else if (target !== null) this.target = target;
       if (text !== null) this.read(text);
-      if (this.fresh && blocks && this.text !== null) this.adopt();
+      if (this.fresh && shown && blocks && text !== null && slider !== null) this.adopt();
       this.draw();
     }
 
@@ -103,15 +109,14 @@
       this.history.push(this.state, "typed");
     }
 
-    /** A model with another number of blocks: ratios that say nothing of their own are made to fit it. */
+    /** It is opened, or the model is another one: uniform ratios of its own making are made to fit. */
     adopt() {
       this.fresh = false;
       this.history = new History();
-      const { ratios } = this;
-      if (ratios.length !== this.blocks && (!this.text || isUniform(ratios)))
-        return this.start(uniform(ratios[0] ?? this.target, this.blocks));
+      const own = this.text === this.written, fits = this.isWhole && isKept(this.ratios, this.target);
+      if (!this.text || (own && isUniform(this.ratios) && !fits)) return this.start(uniform(this.target, this.blocks));
       if (!this.isWhole) return undefined;
-      if (!isKept(ratios, this.target)) this.target = mean(ratios); // someone's own ratios have a mean of their own
+      if (!own && !fits) this.target = mean(this.ratios); // someone's ratios have a mean of their own
       this.origin = this.ratios;
       return this.history.push(this.state);
     }
@@ -144,7 +149,9 @@
 
     aimAt(target) {
       if (target > 0 && target <= NeuroAL.ratios.HIGHEST) this.target = target;
-      return this.keep ? this.bring() : this.draw();
+      if (this.keep && this.isWhole && !isKept(this.ratios, this.target)) return this.bring();
+      this.options.edited(this.text ?? "", this.target);
+      return this.draw();
     }
 
     /** Shift all blocks, so that the mean is where it is meant to be. */
@@ -185,7 +192,7 @@
       const text = write(this.ratios);
       this.note = "";
       this.echoes.push({ text, at: performance.now() });
-      this.text = text;
+      this.text = this.written = text;
       this.options.edited(text, this.target);
     }
 

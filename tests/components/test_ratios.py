@@ -7,29 +7,28 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.ratio_editor import RatioEditor
+from components.ratio_editor import EditorValue, RatioEditor
 from components.ratios import borrowed, count
 
-VALUE = {"blocks": 3, "text": "0.1, 0.2, 0.3", "target": 0.2}
+VALUE: EditorValue = {"shown": True, "blocks": 3, "text": "0.1, 0.2, 0.3", "target": 0.2}
 
 
-def told(top_up: str, model: str) -> list[dict[str, Any]]:
+def told(top_up: str, model: str) -> list[EditorValue]:
     return list(count(top_up, model, ""))
 
 
 def test_it_is_seen_only_where_ratios_are_asked_for() -> None:
-    assert told("owl", "tiny") == [gr.update(visible=False)]
-    first, *_ = told("custom", "tiny")
-    assert first == gr.update(visible=True)
+    assert told("owl", "tiny") == [{"shown": False}]
+    assert told("custom", "tiny")[0] == {"shown": True}
 
 
 def test_the_blocks_are_those_of_the_model() -> None:
-    assert told("custom", "tiny")[-1]["value"] == {"blocks": 8}
+    assert told("custom", "tiny")[-1] == {"shown": True, "blocks": 8}
 
 
 def test_an_unknown_model_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    answer = told("custom", "no-such-model")[-1]["value"]
+    answer = told("custom", "no-such-model")[-1]
     assert answer["blocks"] == 0 and "no-such-model" in answer["problem"]
 
 
