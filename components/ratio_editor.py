@@ -22,7 +22,7 @@ SCRIPTS = ("ratios.js", "text.js", "history.js", "bars.js", "controls.js", "edit
 _VISITS = itertools.count(1)
 
 # Constant, see components/live.py.
-_TEMPLATE = "<div class='na-live na-editor' hidden></div>"
+_TEMPLATE = "<div class='na-editor' hidden></div>"
 
 _ON_LOAD = (
     LOADER

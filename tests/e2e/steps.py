@@ -55,7 +55,7 @@ def press_run(page: Page) -> str:
 
 
 def status(page: Page, says: str, timeout: int = LONG) -> None:
-    expect(page.locator(".na-live:not(.na-editor)").first).to_contain_text(re.compile(says), timeout=timeout)
+    expect(page.locator(".na-live").first).to_contain_text(re.compile(says), timeout=timeout)
 
 
 def search_seen(page: Page) -> None:
