@@ -117,9 +117,9 @@ def _build_actions() -> Actions:
     estimate = gr.Markdown(elem_id="estimate", elem_classes="quiet")
     run = gr.Button("Run", variant="primary", elem_id="run")
     with gr.Row():
-        cancel = gr.Button("Cancel", size="sm", elem_id="cancel")
-        resume = gr.Button("Resume", size="sm", elem_id="resume")
-        measure = gr.Button("Measure", size="sm", elem_id="measure")
+        cancel = gr.Button("Cancel", size="sm", min_width=80, elem_id="cancel")
+        resume = gr.Button("Resume", size="sm", min_width=80, elem_id="resume")
+        measure = gr.Button("Measure", size="sm", min_width=80, elem_id="measure")
     answer = gr.Markdown(WAITING, elem_id="answer", container=False)
     bundle = gr.UploadButton("Open a bundle", file_types=[".zip"], size="sm", elem_id="bundle")
     return Actions(run, cancel, resume, measure, estimate, answer, bundle)
