@@ -113,14 +113,14 @@ class Connection:
     # --- with the lock held -----------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        import ray
-
         _knock(self.address)
         settings: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         if self.address != "local":
             settings = {}
-            # Else Ray ends this whole process once its cluster has been away for a minute.
+            # Else Ray ends this whole process once its cluster has been away for a minute. Read when it is imported.
             os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "1000000000")
+        import ray
+
         with _own_signals():
             try:
                 ray.init(

@@ -1,0 +1,104 @@
+"""A Ray cluster on this machine, of nodes that are processes of `ray start`, with a token; and its end, without a trace."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+# Seconds in which a node starts or ends, also where other tests have the processors.
+PATIENCE = 90.0
+
+# One for the process, for Ray reads it once.
+TOKEN = secrets.token_hex(32)
+
+
+class LocalCluster:
+    """Nodes of one processor each.
+
+    Attributes:
+        address: for RAY_ADDRESS.
+        environment: what a process needs to connect, and what the nodes were started with.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # a short path: sockets are in it
+        self.address = f"127.0.0.1:{_free_port()}"
+        self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+        self._nodes: list[psutil.Process] = []
+        self._seen: set[psutil.Process] = set()
+
+    def add_node(self) -> psutil.Popen:
+        """The head first, then workers; returns once it is part of the cluster."""
+        port = self.address.rpartition(":")[2]
+        role = ["--address", self.address] if self._nodes else ["--head", "--port", port, "--include-dashboard=false"]
+        role += [] if self._nodes else ["--temp-dir", str(self.folder / "r")]
+        log = self.folder / f"node{len(self._nodes)}.log"
+        command = [str(Path(sys.executable).with_name("ray")), "start", *role, "--block"]
+        command += ["--node-ip-address=127.0.0.1", "--num-cpus=1", "--object-store-memory=100000000"]
+        environment = {**os.environ, **self.environment, "RAY_USAGE_STATS_ENABLED": "0"}
+        environment |= {"NEUROAL_DATA": str(self.folder / "data")}
+        with log.open("wb") as out:
+            node = psutil.Popen(command, env=environment, cwd=self.folder, stdout=out, stderr=out)
+        self._nodes.append(node)
+        until = time.monotonic() + PATIENCE
+        while b"Ray runtime started" not in log.read_bytes():
+            assert node.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        return node
+
+    def processes(self, title: str = "") -> list[psutil.Process]:
+        """What runs on behalf of the cluster; with a title, such as "ray::work", what calls itself so."""
+        for node in self._nodes:
+            with suppress(psutil.Error):
+                self._seen |= {node, *node.children(recursive=True)}  # kept, for children may outlive their parents
+        return [process for process in self._seen if _is_there(process, title)]
+
+    def kill(self) -> None:
+        """Everything at once, as when all machines lose their power."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                process.kill()
+
+    def close(self) -> None:
+        """Ends every process of it and removes its files; fails where one stays."""
+        until = time.monotonic() + PATIENCE
+        while self.processes():
+            self.kill()
+            assert time.monotonic() < until, "a process of the cluster does not end"
+            time.sleep(0.1)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def local_cluster(nodes: int) -> Iterator[LocalCluster]:
+    """A cluster for the length of a ``with``."""
+    cluster = LocalCluster()
+    try:
+        for _ in range(nodes):
+            cluster.add_node()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def _is_there(process: psutil.Process, title: str) -> bool:
+    with suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE and title in " ".join(process.cmdline())
+    return False
+
+
+def _free_port() -> int:
+    """Above the ports that Ray gives to its workers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
