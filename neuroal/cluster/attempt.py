@@ -55,8 +55,8 @@ def attempt(
 
     bus, key = connection.bus(), secrets.token_hex(8)
     with _translated(connection, bus):
-        yield from _answer(bus.open.remote(key), START_PATIENCE)
         try:
+            yield from _answer(bus.open.remote(key), START_PATIENCE)
             task = connection.remote(work).remote(bus, key, question, packed)
             finished = yield from _told(bus, key, task)
             masks = yield from _answer(task, PATIENCE)
@@ -112,18 +112,22 @@ def _translated(connection: Connection, bus: Any) -> Iterator[None]:
         yield
     except exceptions.RayTaskError as error:
         raise _of_run(error) from error
-    except exceptions.ActorDiedError as error:
+    except (exceptions.ActorDiedError, exceptions.ActorUnavailableError) as error:
         connection.forget_bus(bus)
         raise WorkerLost from error
-    except (exceptions.WorkerCrashedError, exceptions.NodeDiedError, exceptions.OutOfMemoryError) as error:
-        raise WorkerLost from error
-    except (exceptions.ObjectLostError, exceptions.ActorUnavailableError) as error:
+    except _signs_of_loss() as error:
         raise WorkerLost from error
     except exceptions.RuntimeEnvSetupError as error:
         raise UserError("The nodes of the Ray cluster cannot receive the app; look at their logs.") from error
     except (exceptions.RayError, ConnectionError) as error:
         connection.lose()
         raise UserError(LOST) from error
+
+
+def _signs_of_loss() -> tuple[type[Exception], ...]:
+    from ray import exceptions as e
+
+    return e.WorkerCrashedError, e.NodeDiedError, e.OutOfMemoryError, e.ObjectLostError
 
 
 def _of_run(error: Any) -> BaseException:

@@ -76,8 +76,16 @@ class Connection:
                 if self._lost and not self._users:
                     self._disconnect()
 
+    def answers(self) -> bool:
+        """Whether there still is something at its address."""
+        try:
+            _knock(self.address)
+        except UserError:
+            return False
+        return True
+
     def lose(self) -> None:
-        """It does not answer any more."""
+        """It is given up."""
         with self._lock:
             self._lost = True
 
@@ -114,13 +122,11 @@ class Connection:
 
     def _connect(self) -> None:
         _knock(self.address)
-        settings: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        if self.address != "local":
-            settings = {}
-            # Else Ray ends this whole process once its cluster has been away for a minute. Read when it is imported.
-            os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "1000000000")
+        # Else Ray ends this whole process once its cluster has been away for a minute. It reads this when imported.
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "1000000000")
         import ray
 
+        loopback = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         with _own_signals():
             try:
                 ray.init(
@@ -129,7 +135,7 @@ class Connection:
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     runtime_env={"working_dir": str(ROOT), "excludes": _left_out()},
-                    **settings,
+                    **(loopback if self.address == "local" else {}),
                 )
             except Exception as error:
                 logger.exception("No connection to the Ray cluster")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroal.background import in_background, mapped
-from neuroal.cluster.attempt import WorkerLost, attempt
+from neuroal.cluster.attempt import LOST, WorkerLost, attempt
 from neuroal.cluster.connection import Connection
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
@@ -66,7 +66,10 @@ class RayEngine:
                 try:
                     yield from self._attempt(run_id, spec, records, packed)
                     return
-                except WorkerLost:
+                except WorkerLost as error:
+                    if not self.connection.answers():
+                        self.connection.lose()
+                        raise UserError(LOST) from error
                     if tried + 1 < ATTEMPTS:
                         yield Notice(WORKER_LOST)
                         yield RunResumed()

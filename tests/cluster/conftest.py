@@ -57,5 +57,3 @@ def on_threads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
         opened = Workshop(tmp_path_factory.mktemp("threads"))
     yield opened
     opened.close()
-
-

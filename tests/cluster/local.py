@@ -1,4 +1,4 @@
-"""A Ray cluster on this machine, of nodes that are processes of `ray start`, with a token; and its end, without a trace."""
+"""A Ray cluster on this machine, with a token: each node is a process of `ray start`; it ends without a trace."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class LocalCluster:
 
     Attributes:
         address: for RAY_ADDRESS.
+        nodes: the processes of `ray start`, in order.
         environment: what a process needs to connect, and what the nodes were started with.
     """
 
@@ -34,22 +35,23 @@ class LocalCluster:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # a short path: sockets are in it
         self.address = f"127.0.0.1:{_free_port()}"
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
-        self._nodes: list[psutil.Process] = []
+        self.nodes: list[psutil.Process] = []
         self._seen: set[psutil.Process] = set()
 
     def add_node(self) -> psutil.Popen:
-        """The head first, then workers; returns once it is part of the cluster."""
+        """The head first, or where all are gone, then workers; returns once it is part of the cluster."""
         port = self.address.rpartition(":")[2]
-        role = ["--address", self.address] if self._nodes else ["--head", "--port", port, "--include-dashboard=false"]
-        role += [] if self._nodes else ["--temp-dir", str(self.folder / "r")]
-        log = self.folder / f"node{len(self._nodes)}.log"
+        alive = any(_is_there(node, "") for node in self.nodes)
+        role = ["--address", self.address] if alive else ["--head", "--port", port, "--include-dashboard=false"]
+        role += [] if alive else ["--temp-dir", str(self.folder / "r")]
+        log = self.folder / f"node{len(self.nodes)}.log"
         command = [str(Path(sys.executable).with_name("ray")), "start", *role, "--block"]
         command += ["--node-ip-address=127.0.0.1", "--num-cpus=1", "--object-store-memory=100000000"]
         environment = {**os.environ, **self.environment, "RAY_USAGE_STATS_ENABLED": "0"}
         environment |= {"NEUROAL_DATA": str(self.folder / "data")}
         with log.open("wb") as out:
             node = psutil.Popen(command, env=environment, cwd=self.folder, stdout=out, stderr=out)
-        self._nodes.append(node)
+        self.nodes.append(node)
         until = time.monotonic() + PATIENCE
         while b"Ray runtime started" not in log.read_bytes():
             assert node.poll() is None and time.monotonic() < until, log.read_text()
@@ -58,24 +60,29 @@ class LocalCluster:
 
     def processes(self, title: str = "") -> list[psutil.Process]:
         """What runs on behalf of the cluster; with a title, such as "ray::work", what calls itself so."""
-        for node in self._nodes:
+        for node in self.nodes:
             with suppress(psutil.Error):
                 self._seen |= {node, *node.children(recursive=True)}  # kept, for children may outlive their parents
         return [process for process in self._seen if _is_there(process, title)]
 
-    def kill(self) -> None:
-        """Everything at once, as when all machines lose their power."""
-        for process in self.processes():
+    def kill(self, node: psutil.Popen | None = None) -> None:
+        """Everything at once, as when all machines lose their power; or all of one node."""
+        everything = self.processes()
+        for process in [*node.children(recursive=True), node] if node else everything:
             with suppress(psutil.Error):
                 process.kill()
 
-    def close(self) -> None:
-        """Ends every process of it and removes its files; fails where one stays."""
+    def wait(self) -> None:
+        """Returns when what was killed is gone."""
         until = time.monotonic() + PATIENCE
         while self.processes():
-            self.kill()
             assert time.monotonic() < until, "a process of the cluster does not end"
             time.sleep(0.1)
+
+    def close(self) -> None:
+        """Ends every process of it and removes its files; fails where one stays."""
+        self.kill()
+        self.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -93,7 +100,9 @@ def local_cluster(nodes: int) -> Iterator[LocalCluster]:
 
 def _is_there(process: psutil.Process, title: str) -> bool:
     with suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE and title in " ".join(process.cmdline())
+        return (
+            process.is_running() and process.status() != psutil.STATUS_ZOMBIE and title in " ".join(process.cmdline())
+        )
     return False
 
 

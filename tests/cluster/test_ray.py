@@ -15,52 +15,14 @@ import pytest
 from neuroal.cluster.engine import WORKER_LOST
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.workshop import Workshop
+from tests.cluster.helpers import LONG, QUICK, done, eventually, masks, records, wait_for
 from tests.cluster.local import LocalCluster
-from tests.runs.helpers import SMALL, weights_digest
-
-# A node starts a process and imports torch before it does its first run.
-PATIENCE = 120.0
-
-QUICK: dict[str, Any] = {**SMALL, "mode": "exact", "eval_windows": 3}
-
-# Long enough for a worker to be found in the middle of it.
-LONG: dict[str, Any] = {**QUICK, "lambdas": tuple(i / 100 for i in range(1, 41)), "samples": 4, "length": 128}
-
-# What differs between two runs of the same question.
-PASSING = ("n", "t", "seconds", "started_at", "peak_memory", "hardware")
+from tests.runs.helpers import weights_digest
 
 
-def wait_for(workshop: Workshop, run_id: str, *statuses: str) -> str:
-    eventually(lambda: workshop.jobs.status(run_id) in (statuses or ("finished", "failed", "cancelled")))
-    return workshop.jobs.status(run_id)
-
-
-def eventually(condition: Any) -> None:
-    """As of the helpers, with more patience."""
-    from tests.runs import helpers
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(helpers, "PATIENCE", PATIENCE)
-        helpers.eventually(condition)
-
-
-def records(workshop: Workshop, run_id: str, kind: str = "") -> list[dict[str, Any]]:
-    """Without what passes."""
-    found = [r for r in workshop.jobs.read(run_id)[0] if r["kind"] != "Queued" and kind in ("", r["kind"])]
-    return [{key: value for key, value in r.items() if key not in PASSING} for r in found]
-
-
-def masks(workshop: Workshop, run_id: str) -> bytes:
-    return workshop._masks(run_id).read_bytes()
-
-
-def done(workshop: Workshop, spec: RunSpec) -> str:
-    run_id = workshop.jobs.start(spec, again=True)
-    assert wait_for(workshop, run_id) == "finished", workshop.jobs.read(run_id)[0][-1]
-    return run_id
-
-
-@pytest.mark.parametrize("settings", [{"step": "both"}, {"pruner": "sparsegpt", "top_up": "uniform", "eval_length": 96}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{"step": "both"}, {"pruner": "sparsegpt", "top_up": "uniform", "eval_length": 96}], ids=str
+)
 def test_a_run_is_the_same_as_by_a_thread(
     workshop: Workshop, on_threads: Workshop, model_folder: Path, settings: dict[str, Any]
 ) -> None:
@@ -118,9 +80,7 @@ def test_what_a_run_refuses_is_said_as_it_was(workshop: Workshop, model_folder: 
     assert "nothing.*" in message and "Traceback" not in message
 
 
-def test_a_finished_run_can_be_measured_further(
-    workshop: Workshop, on_threads: Workshop, model_folder: Path
-) -> None:
+def test_a_finished_run_can_be_measured_further(workshop: Workshop, on_threads: Workshop, model_folder: Path) -> None:
     spec, figures = RunSpec(model=str(model_folder), **QUICK, seed=5), []
     for each in (workshop, on_threads):
         run_id = done(each, spec)
