@@ -36,12 +36,11 @@ class LocalCluster:
         self.address = f"127.0.0.1:{_free_port()}"
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
         self.nodes: list[psutil.Process] = []
-        self._seen: set[psutil.Process] = set()
 
     def add_node(self) -> psutil.Popen:
         """The head first, or where all are gone, then workers; returns once it is part of the cluster."""
         port = self.address.rpartition(":")[2]
-        alive = any(_is_there(node, "") for node in self.nodes)
+        alive = any(self._is_ours(node, "") for node in self.nodes)
         role = ["--address", self.address] if alive else ["--head", "--port", port, "--include-dashboard=false"]
         role += [] if alive else ["--temp-dir", str(self.folder / "r")]
         log = self.folder / f"node{len(self.nodes)}.log"
@@ -50,7 +49,8 @@ class LocalCluster:
         environment = {**os.environ, **self.environment, "RAY_USAGE_STATS_ENABLED": "0"}
         environment |= {"NEUROAL_DATA": str(self.folder / "data")}
         with log.open("wb") as out:
-            node = psutil.Popen(command, env=environment, cwd=self.folder, stdout=out, stderr=out)
+            streams = {"stdout": out, "stderr": out}
+            node = psutil.Popen(command, env=environment, cwd=self.folder, start_new_session=True, **streams)
         self.nodes.append(node)
         until = time.monotonic() + PATIENCE
         while b"Ray runtime started" not in log.read_bytes():
@@ -60,29 +60,28 @@ class LocalCluster:
 
     def processes(self, title: str = "") -> list[psutil.Process]:
         """What runs on behalf of the cluster; with a title, such as "ray::work", what calls itself so."""
-        for node in self.nodes:
-            with suppress(psutil.Error):
-                self._seen |= {node, *node.children(recursive=True)}  # kept, for children may outlive their parents
-        return [process for process in self._seen if _is_there(process, title)]
+        return [process for process in psutil.process_iter() if self._is_ours(process, title)]
+
+    def _is_ours(self, process: psutil.Process, title: str) -> bool:
+        """By its session: parents may end before their children, and Ray overwrites names."""
+        with suppress(psutil.Error, ProcessLookupError):
+            ours = os.getsid(process.pid) in {node.pid for node in self.nodes}
+            return ours and process.status() != psutil.STATUS_ZOMBIE and title in " ".join(process.cmdline())
+        return False
 
     def kill(self, node: psutil.Popen | None = None) -> None:
-        """Everything at once, as when all machines lose their power; or all of one node."""
-        everything = self.processes()
-        for process in [*node.children(recursive=True), node] if node else everything:
-            with suppress(psutil.Error):
-                process.kill()
-
-    def wait(self) -> None:
-        """Returns when what was killed is gone."""
+        """Ends every process of it, or of one node, as when machines lose their power; returns when they are gone."""
         until = time.monotonic() + PATIENCE
-        while self.processes():
-            assert time.monotonic() < until, "a process of the cluster does not end"
+        while left := [p for p in self.processes() if node is None or os.getsid(p.pid) == node.pid]:
+            assert time.monotonic() < until, f"{left[0]} does not end"
+            for process in left:
+                with suppress(psutil.Error):
+                    process.kill()
             time.sleep(0.1)
 
     def close(self) -> None:
-        """Ends every process of it and removes its files; fails where one stays."""
+        """Ends every process of it and removes its files."""
         self.kill()
-        self.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -96,14 +95,6 @@ def local_cluster(nodes: int) -> Iterator[LocalCluster]:
         yield cluster
     finally:
         cluster.close()
-
-
-def _is_there(process: psutil.Process, title: str) -> bool:
-    with suppress(psutil.Error):
-        return (
-            process.is_running() and process.status() != psutil.STATUS_ZOMBIE and title in " ".join(process.cmdline())
-        )
-    return False
 
 
 def _free_port() -> int:

@@ -48,7 +48,6 @@ def test_runs_of_a_stopped_node_go_on_elsewhere_and_those_of_a_stopped_cluster_o
     assert "does not answer; start it" in records(workshop, third)[-1]["message"]
     monkeypatch.undo()
 
-    cluster.wait()
     cluster.add_node()
     workshop.jobs.resume(third)
     assert wait_for(workshop, third) == "finished", workshop.jobs.read(third)[0][-1]
