@@ -36,7 +36,7 @@ def main() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         workshop = Workshop()
-    except UserError as error:  # the store cannot be opened
+    except UserError as error:  # the store cannot be opened, or the engine not be had
         sys.exit(str(error))
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)
