@@ -39,7 +39,7 @@ def main() -> None:
     try:
         whose = whose_from_environment()
         workshop = Workshop()
-    except UserError as error:  # a setting is not allowed, or the store cannot be opened
+    except UserError as error:  # a setting is not allowed, the store cannot be opened, or the engine not be had
         sys.exit(str(error))
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)

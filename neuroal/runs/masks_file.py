@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +20,10 @@ from torch import nn
 from neuroal.errors import UserError
 from neuroal.models.cache import scratch
 from neuroal.residence import read_weight, write_weight
+from neuroal.twin import sparse_twin
+
+if TYPE_CHECKING:
+    from neuroal.models.loading import LanguageModel
 
 
 @torch.no_grad()
@@ -56,6 +61,18 @@ def apply_masks(path: Path, twin: nn.Module, linears: Iterable[str]) -> None:
             write_weight(twin, name, _masked(weight, tensors[f"{name}.mask"], tensors.get(f"{name}.kept")))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError("The pruned weights of this run are gone or damaged; run it again.") from error
+
+
+def rebuilt_twin(path: Path, lm: LanguageModel) -> nn.Module:
+    """The pruned model of a run, from the dense one and the file of its masks.
+
+    Raises:
+        UserError: as :func:`apply_masks`.
+    """
+    linears = [linear.path for linear in lm.stack.all_linears()]
+    twin = sparse_twin(lm.model, linears)
+    apply_masks(path, twin, linears)
+    return twin
 
 
 def _masked(weight: torch.Tensor, mask: torch.Tensor, values: torch.Tensor | None) -> torch.Tensor:

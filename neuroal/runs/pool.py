@@ -46,12 +46,22 @@ class ModelPool:
                 if key in self._models:
                     self._models.move_to_end(key)
                     return self._models[key]
-            loaded = load(name, revision=revision, dtype=dtype, say=say)
+            loaded = self.load(key, say)
             with self._lock:
                 self._models[key] = loaded
                 while len(self._models) > self.kept:
                     self._models.popitem(last=False)
             return loaded
+
+    def load(self, key: Key, say: Callable[[str], None]) -> LanguageModel:
+        """A model that is not here yet."""
+        name, revision, dtype = key
+        return load(name, revision=revision, dtype=dtype, say=say)
+
+    def forget(self, key: Key) -> None:
+        """Lets go of a model; who asks for it next gets a newly loaded one."""
+        with self._lock:
+            self._models.pop(key, None)
 
     def is_loaded(self, name: str) -> bool:
         """Whether some form of the model is in memory."""

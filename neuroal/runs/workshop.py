@@ -13,6 +13,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroal.cluster.choice import cluster
 from neuroal.errors import UserError
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.importing import import_engine
@@ -44,18 +45,22 @@ class Workshop:
     Args:
         folder: the data folder; NEUROAL_DATA or ``data`` beside the app when not given. Runs are stored there too, or
             in the database that NEUROAL_STORE names.
+        workers: runs at the same time; when not given one, or as many as the Ray cluster has room for.
 
     Raises:
-        UserError: the store cannot be opened.
+        UserError: the store cannot be opened, or the engine that NEUROAL_ENGINE asks for cannot be had.
     """
 
-    def __init__(self, folder: Path | None = None, workers: int = 1) -> None:
+    def __init__(self, folder: Path | None = None, workers: int | None = None) -> None:
         self.folder = folder or data_folder()
         self._pool: ModelPool | None = None
         self._twins: OrderedDict[str, tuple[LanguageModel, nn.Module]] = OrderedDict()
         self._lock = threading.RLock()
         self._rebuilding = threading.Lock()
-        self.jobs = Jobs(Store(os.environ.get("NEUROAL_STORE", "") or self.folder), self._engine, workers)
+        store = Store(os.environ.get("NEUROAL_STORE", "") or self.folder)
+        self._cluster = cluster(lambda: self.pool, self._masks)
+        slots = self._cluster.slots if self._cluster else 1
+        self.jobs = Jobs(store, self._cluster or self._engine, workers or slots)
         self.sweeps = Sweeps(self)
         self.housekeeping = Housekeeping(self.jobs.store, lambda run_id: self._masks(run_id).unlink(missing_ok=True))
 
@@ -149,6 +154,8 @@ class Workshop:
         self.jobs.close()
         self.housekeeping.stop()
         self.jobs.store.close()
+        if self._cluster:
+            self._cluster.close()
 
     def _engine(self, run_id: str, spec: RunSpec, records: list[dict[str, Any]]) -> Generator[Event, None, None]:
         """A run whose pruned model is kept before it says that it has finished."""
@@ -171,15 +178,11 @@ class Workshop:
         yield from run(spec, pool=self.pool, known=known(records), keep=keep)
 
     def _rebuilt(self, run_id: str) -> tuple[LanguageModel, nn.Module]:
-        from neuroal.runs.masks_file import apply_masks
-        from neuroal.twin import sparse_twin
+        from neuroal.runs.masks_file import rebuilt_twin
 
         spec = self.jobs.spec(run_id)
         lm = self.pool.get(spec.model, revision=spec.revision, dtype=spec.dtype)
-        linears = [linear.path for linear in lm.stack.all_linears()]
-        twin = sparse_twin(lm.model, linears)
-        apply_masks(self._masks(run_id), twin, linears)
-        return lm, twin
+        return lm, rebuilt_twin(self._masks(run_id), lm)
 
     def _kept(self, run_id: str) -> tuple[LanguageModel, nn.Module] | None:
         with self._lock:

@@ -1,0 +1,72 @@
+"""Which engine does the runs, as the person who hosts the app has set it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neuroal.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from neuroal.cluster.engine import RayEngine
+    from neuroal.runs.pool import ModelPool
+
+ENGINES = ("thread", "ray")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        engine: "thread" or "ray".
+        address: of the cluster: "host:port", or "ray://host:port" from outside it; "local" for one on this machine,
+            started for this process.
+        cpus: processors of one run.
+    """
+
+    engine: str
+    address: str = "local"
+    cpus: int = 1
+
+
+def chosen(environ: Mapping[str, str] = os.environ) -> Choice:
+    """The engine that the environment asks for.
+
+    Raises:
+        UserError: it is not known, Ray is not installed, or the processors of a run are not a whole number.
+    """
+    engine = environ.get("NEUROAL_ENGINE", "").strip().lower() or "thread"
+    if engine not in ENGINES:
+        raise UserError(f"NEUROAL_ENGINE is {engine!r}.{did_you_mean(engine, ENGINES)}")
+    if engine == "thread":
+        return Choice(engine)
+    if importlib.util.find_spec("ray") is None:
+        raise UserError('NEUROAL_ENGINE is "ray", but Ray is not installed here: pip install "ray>=2.49".')
+    cpus = environ.get("NEUROAL_RAY_CPUS", "").strip() or "1"
+    if not cpus.isdecimal() or int(cpus) < 1:
+        raise UserError(f"NEUROAL_RAY_CPUS is {cpus!r}; it must be a whole number from 1: the processors of one run.")
+    return Choice(engine, environ.get("RAY_ADDRESS", "").strip() or "local", int(cpus))
+
+
+def cluster(pool: Callable[[], ModelPool], masks: Callable[[str], Path]) -> RayEngine | None:
+    """The Ray engine, connected; None where the thread engine was chosen.
+
+    Args:
+        pool: the server's models.
+        masks: where the masks of a run's pruned model are kept.
+
+    Raises:
+        UserError: as :func:`chosen`, and where the cluster does not answer or refuses.
+    """
+    choice = chosen()
+    if choice.engine == "thread":
+        return None
+    from neuroal.cluster.connection import Connection
+    from neuroal.cluster.engine import RayEngine
+
+    return RayEngine(Connection(choice.address, choice.cpus), pool, masks)

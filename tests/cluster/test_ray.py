@@ -1,0 +1,91 @@
+"""Runs on a real cluster of two nodes: the same results as by threads, whatever happens to a worker.
+
+The mode is exact, for a quick pass depends on the processor. Each test asks questions of its own (seed, window length),
+because the server's runs share figures that workers measure each for itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuroal.cluster.engine import WORKER_LOST
+from neuroal.runs.spec import RunSpec
+from neuroal.runs.workshop import Workshop
+from tests.cluster.helpers import LONG, QUICK, done, eventually, masks, records, wait_for
+from tests.cluster.local import LocalCluster
+from tests.runs.helpers import weights_digest
+
+
+@pytest.mark.parametrize(
+    "settings", [{"step": "both"}, {"pruner": "sparsegpt", "top_up": "uniform", "eval_length": 96}], ids=str
+)
+def test_a_run_is_the_same_as_by_a_thread(
+    workshop: Workshop, on_threads: Workshop, model_folder: Path, settings: dict[str, Any]
+) -> None:
+    spec = RunSpec(model=str(model_folder), **{**QUICK, **settings}, seed=len(settings))
+    far, near = done(workshop, spec), done(on_threads, spec)
+    assert records(workshop, far) == records(on_threads, near)
+    assert masks(workshop, far) == masks(on_threads, near)
+    (lm, twin), (_, other) = workshop.pair(far), on_threads.pair(near)
+    assert weights_digest(twin) == weights_digest(other) != weights_digest(lm.model)
+
+
+def test_runs_are_spread_over_the_nodes(workshop: Workshop, cluster: LocalCluster, model_folder: Path) -> None:
+    assert workshop.jobs.workers == 2
+    specs = [RunSpec(model=str(model_folder), **LONG, seed=seed) for seed in (1, 2)]
+    runs = [workshop.jobs.start(spec, admitted=True) for spec in specs]
+    eventually(lambda: len(cluster.processes("ray::work")) == 2)
+    for run_id in runs:
+        workshop.jobs.cancel(run_id)
+        assert wait_for(workshop, run_id) == "cancelled"
+
+
+def test_a_cancelled_run_leaves_its_worker_free(workshop: Workshop, cluster: LocalCluster, model_folder: Path) -> None:
+    run_id = workshop.jobs.start(RunSpec(model=str(model_folder), **LONG, seed=3))
+    eventually(lambda: records(workshop, run_id, "CandidateFinished"))
+    workshop.jobs.cancel(run_id)
+    assert wait_for(workshop, run_id) == "cancelled"
+    eventually(lambda: not cluster.processes("ray::work"))
+    before = len(records(workshop, run_id, "CandidateFinished"))
+    workshop.jobs.resume(run_id)
+    assert wait_for(workshop, run_id) == "finished"
+    told = [(r["step"], r["lam"]) for r in records(workshop, run_id, "CandidateFinished")]
+    assert before < len(told) == len(set(told)) == 2 * len(LONG["lambdas"])
+
+
+def test_a_killed_workers_run_goes_on_to_the_same_result(
+    workshop: Workshop, on_threads: Workshop, cluster: LocalCluster, model_folder: Path
+) -> None:
+    spec = RunSpec(model=str(model_folder), **LONG, seed=4)
+    run_id = workshop.jobs.start(spec)
+    eventually(lambda: len(records(workshop, run_id, "CandidateFinished")) >= 3)
+    (worker,) = cluster.processes("ray::work")
+    worker.kill()
+    assert wait_for(workshop, run_id) == "finished", workshop.jobs.read(run_id)[0][-1]
+    assert {"kind": "Notice", "message": WORKER_LOST} in records(workshop, run_id)
+    whole = done(on_threads, spec)
+    for kind in ("CandidateFinished", "LambdaChosen", "Measured", "AllocationReady"):
+        assert records(workshop, run_id, kind) == records(on_threads, whole, kind)
+    assert masks(workshop, run_id) == masks(on_threads, whole)
+
+
+def test_what_a_run_refuses_is_said_as_it_was(workshop: Workshop, model_folder: Path) -> None:
+    run_id = workshop.jobs.start(RunSpec(model=str(model_folder), **QUICK, exclude=("nothing.*",)))
+    assert wait_for(workshop, run_id) == "failed"
+    message = records(workshop, run_id, "RunFailed")[0]["message"]
+    assert "nothing.*" in message and "Traceback" not in message
+
+
+def test_a_finished_run_can_be_measured_further(workshop: Workshop, on_threads: Workshop, model_folder: Path) -> None:
+    spec, figures = RunSpec(model=str(model_folder), **QUICK, seed=5), []
+    for each in (workshop, on_threads):
+        run_id = done(each, spec)
+        each.measure(run_id, dataclasses.replace(spec, evaluations=("divergence",)))
+        eventually(lambda each=each, run_id=run_id: len(records(each, run_id, "RunFinished")) == 2)
+        figures.append(records(each, run_id, "Measured"))
+    assert {f["metric"] for f in figures[0]} == {"perplexity", "divergence"}
+    assert figures[0] == figures[1]
