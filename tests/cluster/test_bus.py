@@ -6,6 +6,7 @@ import asyncio
 
 from neuroal.cluster.bus import Bus
 from neuroal.runs.events import Notice
+from tests.asynchronous import done
 
 A, B, C = (Notice(text) for text in "abc")
 
@@ -21,7 +22,7 @@ def test_events_come_in_order_and_again_until_they_are_acknowledged() -> None:
         assert await bus.take("run", 2, 0.0) == [C]
         assert await bus.take("run", 3, 0.0) == []
 
-    asyncio.run(talk())
+    done(talk())
 
 
 def test_who_waits_is_woken_by_the_next_event() -> None:
@@ -33,7 +34,7 @@ def test_who_waits_is_woken_by_the_next_event() -> None:
         await bus.put("run", A)
         assert await waiting == [A]
 
-    asyncio.run(asyncio.wait_for(talk(), 20))
+    done(asyncio.wait_for(talk(), 20))
 
 
 def test_nothing_is_kept_of_a_run_that_nobody_listens_to() -> None:
@@ -48,7 +49,7 @@ def test_nothing_is_kept_of_a_run_that_nobody_listens_to() -> None:
         await bus.open("run")
         assert await bus.take("run", 0, 0.0) == []
 
-    asyncio.run(talk())
+    done(talk())
 
 
 def test_runs_do_not_hear_each_other() -> None:
@@ -60,4 +61,4 @@ def test_runs_do_not_hear_each_other() -> None:
         assert await bus.take("one", 0, 0.0) == [A]
         assert await bus.take("two", 0, 0.0) == [B]
 
-    asyncio.run(talk())
+    done(talk())

@@ -22,6 +22,7 @@ from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import ADOPTED, Store
 from neuroal.sharing.bundle import NOT_ONE
+from tests.asynchronous import done
 from tests.runs.helpers import records_of, started
 
 EXAMPLE = next(iter(load_examples().values())).records
@@ -95,9 +96,7 @@ def client() -> httpx.AsyncClient:
 
 
 def get(client: httpx.AsyncClient, run: str) -> httpx.Response:
-    import asyncio
-
-    return asyncio.run(client.get(f"/gradio_api/runs/{run}/bundle"))
+    return done(client.get(f"/gradio_api/runs/{run}/bundle"))
 
 
 def test_the_route_gives_it_away(client: httpx.AsyncClient) -> None:

@@ -12,6 +12,7 @@ from neuroal.runs import events as ev
 from neuroal.runs.events import Event
 from neuroal.runs.log import ENDED, STATUS
 from neuroal.runs.spec import RunSpec
+from neuroal.sweeps.events import MemberFinished, MemberStarted, SweepStarted
 
 CARD = RunSpec(lambdas=(0.1, 0.2)).card()
 
@@ -44,6 +45,11 @@ SAMPLES: list[Event] = [
     ev.TokensCompared(
         "chosen", 0, 2, ("a", " b"), (None, 0.5), (None, 0.1), (None, 0.2), ((), ((" b", 0.1),)), ((), ((" c", 0.9),))
     ),
+    SweepStarted(
+        {"base": {}}, ({"label": "OWL", "sparsity": 0.5, "settings": {}, "control": False},), ("No.",), "2026"
+    ),
+    MemberStarted(1, "a run"),
+    MemberFinished(1, "a run", "finished", True, {"perplexity": 12.5, "kl": None}, ""),
 ]
 
 
