@@ -63,8 +63,9 @@ def sweep(
         yield _opening(spec)
     over = {r["index"] for r in records if r["kind"] == "MemberFinished" and r["status"] == "finished"}
     left = [member for member in spec.members if member.index not in over]
-    yield from _reuse(left, runs)
-    yield from _Going(runs, owner, _begun(records)).all(left, together)
+    begun = _begun(records)
+    yield from _reuse(left, runs, begun)
+    yield from _Going(runs, owner, begun).all(left, together)
     yield RunFinished(spent + time.perf_counter() - began, 0)
 
 
@@ -82,12 +83,14 @@ def _opening(spec: SweepSpec) -> SweepStarted:
     return SweepStarted(spec.card(), tuple(members), tuple(spec.refusals), now)
 
 
-def _reuse(left: list[Member], runs: Runs) -> Generator[Event, None, None]:
-    """What has an answer already is told at once, and taken off the list."""
+def _reuse(left: list[Member], runs: Runs, begun: dict[int, str]) -> Generator[Event, None, None]:
+    """What has an answer already is told at once, and taken off the list; a run of this sweep's own, which ended while
+    it was paused, is not one that was there before."""
     for member in list(left):
         if answer := runs.answered(member.spec):
             left.remove(member)
-            yield MemberFinished(member.index, answer, "finished", True, runs.outcome(answer)[0])
+            reused = begun.get(member.index) != answer
+            yield MemberFinished(member.index, answer, "finished", reused, runs.outcome(answer)[0])
 
 
 def _begun(records: list[dict[str, Any]]) -> dict[int, str]:

@@ -132,6 +132,14 @@ def test_one_that_went_on_meanwhile_is_waited_for_and_one_that_was_removed_is_as
     assert [e.run for e in events if isinstance(e, MemberFinished)] == ["other", "run 0.6", "run 0.7"]
 
 
+def test_a_run_of_its_own_that_ended_meanwhile_was_not_there_before(runs: FakeRuns) -> None:
+    records = records_of([SweepStarted({}, ({}, {}, {}), (), "2026"), MemberStarted(0, "mine")])
+    runs.answers = {0.5: "mine", 0.6: "other"}
+    runs.ends = {"run 0.7": "finished"}
+    ends = [e for e in drained(runs, records=records) if isinstance(e, MemberFinished)]
+    assert [(e.run, e.reused) for e in ends] == [("mine", False), ("other", True), ("run 0.7", False)]
+
+
 def test_closing_it_starts_nothing_more(runs: FakeRuns) -> None:
     generator = sweep(SPEC, runs, owner="me")
     while next(generator) is not None:
