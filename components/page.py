@@ -18,6 +18,7 @@ from components.history import build_history, wire_history
 from components.listing import Listing, whose_from_environment
 from components.live import LiveRun
 from components.ratios import wire_ratios
+from components.refusal import refusal
 from components.sides import wire_sides
 from components.sweep import build_sweep, wire_sweep
 from components.warmup import Warmup
@@ -150,7 +151,7 @@ def _wire_estimate(page: gr.Blocks, form: Form, actions: Actions) -> None:
         try:
             return estimate(spec_from(*values)).sentence
         except UserError as error:
-            return f"⚠️ {error}"
+            return refusal(error)
 
     changes = [control.change for name, control in form.controls.items() if name not in OWN_TEXTS]
     gr.on(
@@ -176,7 +177,7 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
             check(spec, workshop.pool)
             started = workshop.start(spec, owner=request.session_hash or "")
         except UserError as error:
-            return gr.skip(), gr.skip(), f"⚠️ {error}"
+            return gr.skip(), gr.skip(), refusal(error)
         if workshop.jobs.status(started) == "finished":
             return started, _look_at(started), "This question was answered before; you are looking at that run."
         return started, _look_at(started), "The run goes on if you close this page; its link leads back to it."
@@ -192,7 +193,7 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
         try:
             workshop.jobs.resume(run, owner=request.session_hash or "")
         except UserError as error:
-            return gr.skip(), f"⚠️ {error}"
+            return gr.skip(), refusal(error)
         except KeyError:
             return gr.skip(), "⚠️ No run of yours is open; press Run to start one."
         return _look_at(run), "Going on from what was finished."
@@ -201,7 +202,7 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
         try:
             workshop.measure(run, spec_from(*values), owner=request.session_hash or "")
         except UserError as error:
-            return gr.skip(), f"⚠️ {error}"
+            return gr.skip(), refusal(error)
         except KeyError:
             return gr.skip(), "⚠️ No run of yours is open; press Run to start one."
         return _look_at(run), "Measuring what is ticked under Measuring."
@@ -240,7 +241,7 @@ def _wire_arrival(
         try:
             return show(adopted(records.workshop.jobs, path), "You are looking at the run of this bundle.")
         except UserError as error:
-            return [gr.skip(), gr.skip(), f"⚠️ {error}", *[gr.skip()] * (1 + len(form.inputs))]
+            return [gr.skip(), gr.skip(), refusal(error), *[gr.skip()] * (1 + len(form.inputs))]
 
     outputs = [run_id, live, actions.answer, form.preset, *form.inputs]
     page.load(arrive, None, outputs, concurrency_limit=None, **_QUIET)

@@ -11,6 +11,7 @@ import gradio as gr
 
 from components.controls import model_choices
 from components.form import Form, spec_from
+from components.refusal import refusal
 from components.tradeoff_map import TradeoffMap
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
@@ -163,7 +164,7 @@ def wire_sweep(
         try:
             return estimate_sweep(spec_of(values), workshop.jobs.answered).sentence
         except UserError as error:
-            return f"⚠️ {error}"
+            return refusal(error)
 
     def start(request: gr.Request, *values: Any) -> tuple[Any, Any, str]:
         try:
@@ -174,7 +175,7 @@ def wire_sweep(
             check_sweep(spec)
             started = workshop.sweeps.start(spec, owner=request.session_hash or "")
         except UserError as error:
-            return gr.skip(), gr.skip(), f"⚠️ {error}"
+            return gr.skip(), gr.skip(), refusal(error)
         return started, {"sweep": started}, "The sweep goes on if you close this page; its link leads back to it."
 
     def pause(sweep_id: str) -> str:
@@ -187,7 +188,7 @@ def wire_sweep(
         try:
             workshop.sweeps.resume(sweep_id, owner=request.session_hash or "")
         except UserError as error:
-            return gr.skip(), f"⚠️ {error}"
+            return gr.skip(), refusal(error)
         except KeyError:
             return gr.skip(), NO_SWEEP
         return {"sweep": sweep_id}, "Going on with what is left."

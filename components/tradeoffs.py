@@ -24,6 +24,9 @@ AXES: dict[str, dict[str, Any]] = {
     "search_seconds": {"title": "seconds of search", "less": True, "percent": False, "log": False, "dense": None},
 }
 
+# The scale of the gains reaches at least so far.
+LEAST_GAIN = 0.05
+
 Point = dict[str, Any]
 
 
@@ -45,8 +48,8 @@ def tradeoff(state: State, palette: Palette, x: str = "sparsity", y: str = "perp
     base, notes = _baseline(points, y, palette)
     values = [point["y"] for point in points]
     log = AXES[y]["log"] and min(values) > 0
-    xaxis = axis(palette, AXES[x]["title"], **_format(x))
-    yaxis = axis(palette, AXES[y]["title"], **_format(y), **({"type": "log"} if log else {}))
+    xaxis = axis(palette, AXES[x]["title"], **_format(x, points, "x"))
+    yaxis = axis(palette, AXES[y]["title"], **_format(y, points, "y"), **({"type": "log"} if log else {}))
     return {"data": data, "layout": layout(palette, 460, xaxis, yaxis, shapes=base, annotations=notes)}
 
 
@@ -58,7 +61,8 @@ def gain(state: State, palette: Palette) -> Figure | None:
     columns = sorted({sparsity for cells in rows.values() for sparsity in cells})
     z = [[cells.get(sparsity) for sparsity in columns] for cells in rows.values()]
     sizes = [abs(value) for row in z for value in row if value is not None]
-    limit = quantile(sizes, 0.9) or 0.01
+    # Differences of less than this look like what they are: none.
+    limit = max(quantile(sizes, 0.9), LEAST_GAIN)
     trace = {
         "type": "heatmap", "z": z, "x": [_percent(sparsity) for sparsity in columns], "y": list(rows),
         "xgap": 2, "ygap": 2, "hoverongaps": False, "zmin": -limit, "zmid": 0, "zmax": limit,
@@ -215,8 +219,12 @@ def _log10(value: float) -> float:
     return float(f"{math.log10(value):.12g}")
 
 
-def _format(name: str) -> dict[str, Any]:
-    return {"tickformat": ".0%"} if AXES[name]["percent"] else {}
+def _format(name: str, points: list[Point], which: str) -> dict[str, Any]:
+    """Of an axis in percent; it has room around its points, so that not all its ticks are the same whole number."""
+    if not AXES[name]["percent"]:
+        return {}
+    values = [point[which] for point in points]
+    return {"tickformat": ".0%", "autorangeoptions": {"include": [min(values) - 0.02, max(values) + 0.02]}}
 
 
 def _shape(name: str) -> str:

@@ -18,6 +18,9 @@
     search_seconds: { title: "seconds of search", less: true, percent: false, log: false, dense: null },
   };
 
+  // The scale of the gains reaches at least so far.
+  const LEAST_GAIN = 0.05;
+
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const unique = (values) => [...new Set(values)];
   const ascending = (a, b) => a - b;
@@ -34,8 +37,8 @@
     data.push(front(points, x, y, palette));
     const [shapes, annotations] = baseline(points, y, palette);
     const log = AXES[y].log && Math.min(...points.map((point) => point.y)) > 0;
-    const xaxis = axis(palette, AXES[x].title, format(x));
-    const yaxis = axis(palette, AXES[y].title, { ...format(y), ...(log ? { type: "log" } : {}) });
+    const xaxis = axis(palette, AXES[x].title, format(x, points.map((p) => p.x)));
+    const yaxis = axis(palette, AXES[y].title, { ...format(y, points.map((p) => p.y)), ...(log ? { type: "log" } : {}) });
     return { data, layout: layout(palette, 460, xaxis, yaxis, { shapes, annotations }) };
   }
 
@@ -46,7 +49,8 @@
     const columns = unique(rows.flatMap(([, cells]) => [...cells.keys()])).sort(ascending);
     const z = rows.map(([, cells]) => columns.map((sparsity) => cells.get(sparsity) ?? null));
     const sizes = z.flat().filter((value) => value !== null).map(Math.abs);
-    const limit = quantile(sizes, 0.9) || 0.01;
+    // Differences of less than this look like what they are: none.
+    const limit = Math.max(quantile(sizes, 0.9), LEAST_GAIN);
     const trace = {
       type: "heatmap", z, x: columns.map(percent), y: rows.map(([label]) => label),
       xgap: 2, ygap: 2, hoverongaps: false, zmin: -limit, zmid: 0, zmax: limit,
@@ -186,7 +190,9 @@
     };
   }
 
-  const format = (name) => (AXES[name].percent ? { tickformat: ".0%" } : {});
+  /** Of an axis in percent; it has room around its points, so that not all its ticks are the same whole number. */
+  const format = (name, values) => (AXES[name].percent
+    ? { tickformat: ".0%", autorangeoptions: { include: [Math.min(...values) - 0.02, Math.max(...values) + 0.02] } } : {});
   const shape = (name) => (AXES[name].percent ? ".1%" : ",.4~g");
 
   /** Whole where it is whole. */

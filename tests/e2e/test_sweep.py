@@ -73,9 +73,9 @@ def test_it_is_paused_and_goes_on_and_knows_what_it_asked(page: Page, server: Se
 def test_what_is_wrong_is_said_beside_the_form(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?sweep=sweep-nobody")  # the page opens this tab, so that of Prune may never be seen
     expect(page.locator("#sweep-answer")).to_contain_text("No sweep with this link is known here")
-    field(page, "Sparsity ratios").fill("a lot")
+    field(page, "Sparsity ratios").fill("<b>a lot</b>")
     page.keyboard.press("Tab")
-    expect(page.locator("#sweep-estimate")).to_contain_text("cannot be read; write them like", timeout=LONG)
+    expect(page.locator("#sweep-estimate")).to_contain_text("'<b>a lot</b>' cannot be read; write them", timeout=LONG)
     page.click("#sweep-start")
     expect(page.locator("#sweep-answer")).to_contain_text("cannot be read; write them like")
     page.click("#sweep-resume")
