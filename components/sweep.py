@@ -151,6 +151,30 @@ def wire_sweep(
         tabs: of the page; the ids ``prune`` and ``tradeoffs`` are opened.
         show: values for ``outputs`` that lead to a run.
     """
+    _wire_asking(sweep, workshop, page, form)
+    _wire_going(sweep, workshop)
+
+    def open_run(event: gr.EventData) -> list[Any]:
+        return [*show(str(event.run)), gr.Tabs(selected="prune")]
+
+    def arrive(request: gr.Request) -> list[Any]:
+        """A link with ``?sweep=`` leads here."""
+        wanted = request.query_params.get("sweep", "")
+        if not wanted:
+            return [gr.skip()] * 4
+        try:
+            workshop.sweeps.jobs.status(wanted)
+        except KeyError:
+            unknown = "⚠️ No sweep with this link is known here; it may have been removed."
+            return [gr.skip(), gr.skip(), unknown, gr.Tabs(selected="tradeoffs")]
+        return [wanted, {"sweep": wanted}, "You are looking at the sweep of this link.", gr.Tabs(selected="tradeoffs")]
+
+    sweep.map.opened(open_run, None, [*outputs, tabs], concurrency_limit=None, **_QUIET)
+    page.load(arrive, None, [sweep.sweep_id, sweep.map, sweep.answer, tabs], concurrency_limit=None, **_QUIET)
+
+
+def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) -> None:
+    """What the sweep would cost, whenever a choice changes, and its start."""
     asked = [*sweep.choices, *form.inputs]
 
     def spec_of(values: tuple[Any, ...]) -> SweepSpec:
@@ -178,6 +202,15 @@ def wire_sweep(
             return gr.skip(), gr.skip(), refusal(error)
         return started, {"sweep": started}, "The sweep goes on if you close this page; its link leads back to it."
 
+    changes = [page.load, *(choice.change for choice in sweep.choices)]
+    gr.on(changes, tell, asked, sweep.estimate, trigger_mode="always_last", concurrency_limit=4, **_QUIET)
+    sweep.start.click(start, asked, [sweep.sweep_id, sweep.map, sweep.answer], concurrency_limit=8, **_QUIET)
+    sweep.sweep_id.change(None, sweep.sweep_id, None, js=REMEMBER_SWEEP)
+
+
+def _wire_going(sweep: Sweep, workshop: Workshop) -> None:
+    """Pause, Cancel, Resume: each answers in one sentence below the buttons."""
+
     def pause(sweep_id: str) -> str:
         return _stop(workshop.sweeps.pause, sweep_id, "Pausing: the run at hand is finished, no other one is started.")
 
@@ -193,31 +226,10 @@ def wire_sweep(
             return gr.skip(), NO_SWEEP
         return {"sweep": sweep_id}, "Going on with what is left."
 
-    def open_run(event: gr.EventData) -> list[Any]:
-        return [*show(str(event.run)), gr.Tabs(selected="prune")]
-
-    def arrive(request: gr.Request) -> list[Any]:
-        """A link with ``?sweep=`` leads here."""
-        wanted = request.query_params.get("sweep", "")
-        if not wanted:
-            return [gr.skip()] * 4
-        try:
-            workshop.sweeps.jobs.status(wanted)
-        except KeyError:
-            unknown = "⚠️ No sweep with this link is known here; it may have been removed."
-            return [gr.skip(), gr.skip(), unknown, gr.Tabs(selected="tradeoffs")]
-        return [wanted, {"sweep": wanted}, "You are looking at the sweep of this link.", gr.Tabs(selected="tradeoffs")]
-
     looked = {"concurrency_limit": 8, **_QUIET}
-    changes = [page.load, *(choice.change for choice in sweep.choices)]
-    gr.on(changes, tell, asked, sweep.estimate, trigger_mode="always_last", concurrency_limit=4, **_QUIET)
-    sweep.start.click(start, asked, [sweep.sweep_id, sweep.map, sweep.answer], **looked)
     sweep.pause.click(pause, sweep.sweep_id, sweep.answer, **looked)
     sweep.cancel.click(cancel, sweep.sweep_id, sweep.answer, **looked)
     sweep.resume.click(resume, sweep.sweep_id, [sweep.map, sweep.answer], **looked)
-    sweep.sweep_id.change(None, sweep.sweep_id, None, js=REMEMBER_SWEEP)
-    sweep.map.opened(open_run, None, [*outputs, tabs], concurrency_limit=None, **_QUIET)
-    page.load(arrive, None, [sweep.sweep_id, sweep.map, sweep.answer, tabs], concurrency_limit=None, **_QUIET)
 
 
 def _stop(act: Callable[[str], bool], sweep_id: str, done: str) -> str:
