@@ -27,26 +27,26 @@ def row_sparsity(
         for b, linears in enumerate(stack.linears)
         for linear in linears
     }
-    for b, linear, driver in _driven(stack, alignment, gqa):
+    for b, linear, driver in driven(stack, alignment, gqa):
         sparsity[linear.path] = row_schedule(driver, base[b], lam)
     return sparsity
 
 
 def undriven(stack: DecoderStack, alignment: Alignment, gqa: str) -> list[str]:
     """Names of linears whose rows match no column of what reads them: they keep the block's ratio."""
-    driven = {linear.path for _, linear, _ in _driven(stack, alignment, gqa)}
+    found = {linear.path for _, linear, _ in driven(stack, alignment, gqa)}
     names = {
         linear.name: None
         for b, groups in enumerate(stack.groups[:-1])
         for group in groups
         for linear in group
-        if linear.path not in driven and not (gqa == "base" and _is_grouped_query(stack, b, group))
+        if linear.path not in found and not (gqa == "base" and _is_grouped_query(stack, b, group))
     }
     return list(names)
 
 
-def _driven(stack: DecoderStack, alignment: Alignment, gqa: str) -> Iterator[tuple[int, Linear, np.ndarray]]:
-    """(block, linear, driver [rows]) for every linear whose rows can be varied."""
+def driven(stack: DecoderStack, alignment: Alignment, gqa: str) -> Iterator[tuple[int, Linear, np.ndarray]]:
+    """(block, linear, driver float64 [rows]) for every linear whose rows can be varied."""
     for b, groups in enumerate(stack.groups[:-1]):
         for group in groups:
             if gqa == "base" and _is_grouped_query(stack, b, group):

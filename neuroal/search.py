@@ -153,7 +153,7 @@ class Scorer:
         for b, linears in enumerate(self.problem.stack.linears):
             with self.problem.stack.resident(b):
                 for i, candidate in enumerate(candidates):
-                    dense, pruned, hidden[i] = self._two_passes(b, hidden[i], candidate.sparsity, quick)
+                    dense, pruned, hidden[i] = self.two_passes(b, hidden[i], candidate.sparsity, quick)
                     terms, lost = compared(self.problem.stack.groups[b], dense, pruned)
                     for linear in linears:
                         if linear in terms:
@@ -167,10 +167,11 @@ class Scorer:
                     yield BlockScored(step, candidate.index, candidate.lam, b, sum(terms.values()))
         return list(zip(totals, alignments, strict=True))
 
-    def _two_passes(
+    def two_passes(
         self, b: int, hidden: list[Tensor], sparsity: Sparsity, quick: bool
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Activation norms by group of the dense and of the pruned block, and the pruned block's outputs."""
+        """Activation norms by group of the dense and of the pruned block ``b``, and the pruned block's outputs (none
+        for the last block)."""
         stack, captured, method = self.problem.stack, self.problem.captured, self.problem.method
         masking = functools.partial(method.statistics, refit=False)
         with _precision(quick):
