@@ -17,6 +17,7 @@ with uncollected():
     import gradio as gr
 
     from components.bundles import add_bundle_route
+    from components.learn_route import Lessons, add_learn_route
     from components.listing import Listing, whose_from_environment
     from components.listing_route import add_listing_route
     from components.page import ASSETS, Records, build_page
@@ -53,6 +54,7 @@ def main() -> None:
     add_event_route(app, records)
     add_bundle_route(app, records)
     add_listing_route(app, Listing(workshop.jobs, whose))
+    add_learn_route(app, Lessons())
     warmup.start()
     try:
         page.block_thread()

@@ -15,6 +15,7 @@ from components.compare import build_compare, wire_compare
 from components.controls import OWN_TEXTS
 from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
 from components.history import build_history, wire_history
+from components.learn import LearnPath, wire_learn
 from components.listing import Listing, whose_from_environment
 from components.live import LiveRun
 from components.ratios import wire_ratios
@@ -93,6 +94,8 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
                     form, actions = build_form(_build_actions)
                 with gr.Column(scale=9, min_width=340):
                     live = LiveRun(_first_example(records))
+            with gr.Tab("Learn", id="learn"):
+                LearnPath(elem_id="learn")
             with gr.Tab("Compare", id="compare") as compare_tab:
                 compare = build_compare()
             with gr.Tab("Trade-offs", id="tradeoffs"):
@@ -106,6 +109,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         started = _wire_run(form, actions, run_id, live, workshop)
         shown = _wire_arrival(page, form, actions, run_id, live, records)
         wire_sweep(sweep, workshop, page, form, tabs, *shown)
+        wire_learn(page, tabs)
         wire_history(history, page, tabs, started, run_id, *shown)
         listing = Listing(workshop.jobs, whose_from_environment())
         wire_compare(compare, workshop, run_id, live, listing)

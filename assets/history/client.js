@@ -1,4 +1,4 @@
-/** What the list of runs asks of the server, and the ids that this browser keeps of runs it has started. */
+/** What the page asks of the JSON routes, and the ids that this browser keeps of runs it has started. */
 (() => {
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
@@ -6,23 +6,30 @@
   const UNREACHABLE = "The server cannot be reached; trying again.";
 
   /**
-   * Ask the route of components/listing_route.py.
-   * @returns {Promise<object>} its answer; rejects with an Error whose message is one sentence for a person
+   * Ask a JSON route of this app.
+   * @param {string} path below its root, such as "gradio_api/history"
+   * @param {{signal?: AbortSignal}} options
+   * @returns {Promise<object>} its answer; rejects with an Error whose message is one sentence for a person, or with an
+   *     AbortError
    */
-  async function ask(what, values = {}) {
+  async function post(path, values, options = {}) {
     let answer, body;
     try {
-      answer = await fetch(`${NeuroAL.rootOf()}/gradio_api/history`, {
-        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ do: what, ...values }),
+      answer = await fetch(`${NeuroAL.rootOf()}/${path}`, {
+        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(values), ...options,
       });
       body = await answer.json();
-    } catch {
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
       throw new Error(UNREACHABLE);
     }
     if (answer.ok) return body;
     if (answer.status === 401) throw new Error("You are not logged in any more. Reload the page to log in.");
     throw new Error(typeof body.error === "string" ? body.error : "The server refused; reload the page.");
   }
+
+  /** Ask the route of components/listing_route.py. */
+  const ask = (what, values = {}) => post("gradio_api/history", { do: what, ...values });
 
   /** What this browser keeps under a name; "" where it keeps nothing. Written by components/history.py. */
   function kept(name) {
@@ -54,8 +61,8 @@
   function setAddress(name, value) {
     const url = new URL(window.location);
     if (value) url.searchParams.set(name, value); else url.searchParams.delete(name);
-    window.history.replaceState(null, "", url.href.replaceAll("%2C", ","));
+    window.history.replaceState(null, "", url.href.replaceAll("%2C", ",").replaceAll("%3A", ":"));
   }
 
-  Object.assign(NeuroAL, { ask, keepOwnRuns, kept, ownRuns, setAddress });
+  Object.assign(NeuroAL, { ask, keepOwnRuns, kept, ownRuns, post, setAddress });
 })();

@@ -1,0 +1,69 @@
+"""The Learn tab: the guided path through neuron alignment, as a component of the page.
+
+The browser does all of it with ``assets/learn/``; figures come from the route of ``components/learn_route.py``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from components.live import live_config
+from components.scripts import LOADER, versioned, with_config
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets" / "learn"
+CLIENT = ASSETS.parent / "history" / "client.js"
+
+# In the order in which they need each other; all of them need those of the live view.
+SCRIPTS = (
+    "words.js", "formulas.js", "lessons.js", "controls.js", "settings.js", "figures.js", "figures_blocks.js",
+    "model_map.js", "stage.js", "learn.js",
+)  # fmt: skip
+
+# Constant, see components/live.py.
+_TEMPLATE = "<div class='na-live na-learn'></div>"
+
+_ON_LOAD = (
+    LOADER
+    + """
+const host = element.querySelector(".na-learn");
+const sheets = config.styles.map((path) => load(path, sheet));
+Promise.all([...sheets, ...config.scripts.map((path) => load(path, script))])
+  .then(() => new NeuroAL.LearnView(host, { palettes: config.palettes, plotly }))
+  .catch((error) => {
+    host.textContent = "The lessons could not be loaded. Reload the page to try again.";
+    console.error(error);
+  });
+"""
+)
+
+
+class LearnPath(gr.HTML):
+    """The guided path; it holds nothing that the server would have to know."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        own = [CLIENT, *(ASSETS / name for name in SCRIPTS)]
+        gr.set_static_paths([*own, ASSETS / "learn.css"])
+        live = live_config()
+        config = {
+            **live,
+            "styles": [live["style"], versioned(ASSETS / "learn.css")],
+            "scripts": [*live["scripts"], *map(versioned, own)],
+        }
+        settings = {"apply_default_css": False, "padding": False, **kwargs}
+        super().__init__(None, html_template=_TEMPLATE, js_on_load=with_config(_ON_LOAD, config), **settings)
+
+    def get_block_name(self) -> str:
+        """The component of the browser that draws this one."""
+        return "html"
+
+
+def wire_learn(page: gr.Blocks, tabs: gr.Tabs) -> None:
+    """A link with ``?learn=PAGE`` opens the tab; the browser finds the page."""
+
+    def arrive(request: gr.Request) -> Any:
+        return gr.Tabs(selected="learn") if "learn" in request.query_params else gr.skip()
+
+    page.load(arrive, None, tabs, concurrency_limit=None, show_progress="hidden", api_visibility="private")
