@@ -272,7 +272,7 @@
       this.stage.map.show(settings, lesson.lights, ratios ?? level);
       if (this.plotly)
         this.stage.draw(this.plotly, NeuroAL.paletteOf(this.host, this.options.palettes), this.scenes,
-          { ...settings, step: this.race.step });
+          { ...settings, step: this.race.step, present: this.host.classList.contains("na-present") });
       this.showAnswer();
     }
 

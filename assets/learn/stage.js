@@ -74,6 +74,7 @@
         node.classList.toggle("na-waiting", !data);
         if (!data) continue;
         const figure = NeuroAL.learnFigures[name](data, palette, view);
+        if (view.present) enlarge(figure.layout);
         figure.layout.uirevision = `${name} ${view.block} ${view.linear}`;
         drawFigure(plotly, plot, figure);
         setText(said, NeuroAL.learnTexts[name](data));
@@ -83,6 +84,13 @@
         for (const [name, text] of this.words.sides) setText(text, scenes.words.text[name].trim());
       }
     }
+  }
+
+  /** For a projector: letters, and room for them. */
+  function enlarge(layout) {
+    layout.height = Math.round(1.15 * layout.height);
+    layout.font.size = 18;
+    layout.legend.font.size = 16;
   }
 
   NeuroAL.LearnStage = Stage;

@@ -97,7 +97,7 @@ class Ground:
 
     @functools.cached_property
     def dense(self) -> tuple[dict[Linear, Any], ...]:
-        """Per block, the statistics of the input of each linear in the dense model: ``norm`` [in], ``gram`` [in, in]."""
+        """Per block, the statistics of each linear's input in the dense model: ``norm`` [in], ``gram`` [in, in]."""
         hidden, found = self.captured.hidden, []
         for b in range(len(self.stack)):
             gathered, hidden = self.stack.gather(b, hidden, self._captured, _norm_and_gram)
@@ -111,7 +111,8 @@ class Ground:
             UserError: no such block, or no such linear.
         """
         if asked.block >= len(self.stack):
-            raise UserError(f"Block {asked.block} is not there; the teaching model has blocks 0 to {len(self.stack) - 1}.")
+            last = len(self.stack) - 1
+            raise UserError(f"Block {asked.block} is not there; the teaching model has blocks 0 to {last}.")
         linears = {linear.name: linear for linear in self.stack.linears[asked.block]}
         if asked.linear and asked.linear not in linears:
             raise UserError(f"Linear {asked.linear!r} is not there; block {asked.block} has {', '.join(linears)}.")
@@ -147,9 +148,7 @@ class Ground:
         return Walk(tuple(walk), tuple(sum(g.term * len(g.linears) for g in groups) for groups in walk))
 
 
-def _received(
-    groups: Sequence[tuple[Linear, ...]], dense: list[Tensor], pruned: list[Tensor]
-) -> tuple[Received, ...]:
+def _received(groups: Sequence[tuple[Linear, ...]], dense: list[Tensor], pruned: list[Tensor]) -> tuple[Received, ...]:
     terms, _ = compared(groups, dense, pruned)
     return tuple(Received(group, d, p, terms[group[0]]) for group, d, p in zip(groups, dense, pruned, strict=True))
 

@@ -50,7 +50,8 @@ def words(ground: Ground, asked: Asked) -> dict[str, Any]:
     """``text``: what the dense model ("dense") and the two pruned ones write on from ``prompt``, greedily."""
     twins = {"uniform": _uniform(ground, asked), "chosen": ground.ratios(asked)}
     texts = {name: _words(ground, _twin(ground, asked.pruner, ratios)[0]) for name, ratios in twins.items()}
-    return {"prompt": PROMPT, "text": {"dense": texts["uniform"].dense.text} | {n: p.pruned.text for n, p in texts.items()}}
+    written = {"dense": texts["uniform"].dense.text} | {name: pair.pruned.text for name, pair in texts.items()}
+    return {"prompt": PROMPT, "text": written}
 
 
 def cost(ground: Ground, asked: Asked) -> dict[str, Any]:
