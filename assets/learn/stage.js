@@ -41,9 +41,9 @@
 
     makeCard(name) {
       const node = make("figure", `na-card na-learn-figure na-learn-${name}`);
-      const title = node.appendChild(make("figcaption", "na-card-title", TITLES[name]));
+      const title = node.appendChild(make("h3", "na-card-title", TITLES[name]));
       const plot = node.appendChild(make("div", "na-plot"));
-      plot.setAttribute("role", "img");
+      plot.setAttribute("role", "group");
       const said = node.appendChild(make("p", "na-hidden"));
       said.id = `na-learn-said-${name}`;
       plot.setAttribute("aria-label", title.textContent);
@@ -56,7 +56,7 @@
       const prompt = node.appendChild(make("p", "na-card-title"));
       const sides = TEXTS.map(([name, label]) => {
         const box = node.appendChild(make("div", `na-words-side na-words-${name}`));
-        box.append(make("h4", "", label));
+        box.append(make("h3", "", label));
         return [name, box.appendChild(make("p", "na-words-text"))];
       });
       return { node, prompt, sides };

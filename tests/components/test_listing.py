@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from components import listing as listing_module
+from components.json_route import MOST_BYTES
 from components.listing import MOST_OWN, Listing, Query, whose_from_environment
-from components.listing_route import MOST_BYTES, PATH, add_listing_route
+from components.listing_route import PATH, add_listing_route
 from components.titles import UNKNOWN, title
 from neuroal.errors import UserError
 from neuroal.runs.jobs import Jobs

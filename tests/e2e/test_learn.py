@@ -1,0 +1,69 @@
+"""The guided path as a learner walks it: by link, mouse and keyboard, on a projector, by a screen reader's rules."""
+
+from __future__ import annotations
+
+import re
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.e2e.server import Server
+
+SERIOUS = ("serious", "critical")
+
+
+def test_the_path_is_walked(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/?learn=alignment&set=sparsity:0.8,block:4")
+    view, heading = page.locator(".na-learn"), page.locator(".na-lesson-title")
+    expect(heading).to_have_text("4. What the next linear now receives")
+    figure = view.locator(".js-plotly-plot")
+    expect(figure).to_be_visible()
+    expect(view.get_by_label("Sparsity")).to_have_value("0.8")
+    expect(view.get_by_role("button", name=re.compile("^Block 4"))).to_have_attribute("aria-pressed", "true")
+
+    view.get_by_role("button", name="Show the answer").click()
+    answer = view.locator(".na-answer")
+    expect(answer).to_have_text(re.compile(r"^Input \d+ of mlp.gate_proj and mlp.up_proj: its share"))
+    before = answer.inner_text()
+    view.get_by_label("Sparsity").fill("0.4")
+    expect(answer).not_to_have_text(before)
+    assert "sparsity:0.4" in page.url
+
+    heading.focus()
+    page.keyboard.press("ArrowRight")
+    expect(heading).to_have_text("5. Add it up: the score")
+    expect(heading).to_be_focused()
+    page.keyboard.press("PageDown")
+    expect(heading).to_have_text("6. Lambda: the slope over the blocks")
+    expect(figure).to_be_visible()
+
+    page.keyboard.press("PageDown")
+    expect(view.locator(".na-learn-race .js-plotly-plot")).to_be_visible()
+    view.get_by_role("button", name="Start").click()
+    halfway = "() => document.querySelector('.na-learn-race .js-plotly-plot').layout.xaxis.title.text"
+    page.wait_for_function(f"() => /after [1-7] of 8/.test(({halfway})())")
+    page.wait_for_function(f"() => /after 8 of 8/.test(({halfway})())")
+
+    view.get_by_role("button", name="Present").click()
+    expect(view).to_have_class(re.compile("na-present"))
+    page.keyboard.press("PageUp")
+    expect(heading).to_have_text("6. Lambda: the slope over the blocks")
+    view.get_by_role("button", name="Leave the presentation").click()
+    expect(view).not_to_have_class(re.compile("na-present"))
+
+    page.get_by_role("tab", name="Prune").click()
+    page.wait_for_function("() => !location.search.includes('learn')")
+
+
+def test_no_rule_of_axe_is_broken_on_any_page(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/?learn=linear")
+    steps, broken = page.locator(".na-step"), []
+    expect(steps.nth(9)).to_be_visible()
+    for n in range(steps.count()):
+        steps.nth(n).click()
+        expect(page.locator(".na-learn .js-plotly-plot").first).to_be_visible()
+        page.get_by_role("button", name="Show the answer").click()
+        page.locator(".na-details summary").click()
+        found = Axe().run(page, context=".na-learn").response["violations"]
+        broken += [(n + 1, v["id"], v["nodes"][0]["html"][:90]) for v in found if v["impact"] in SERIOUS]
+    assert not broken
