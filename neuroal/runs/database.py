@@ -55,7 +55,7 @@ class Database:
         """Lets go of the database."""
         self.engine.dispose()
 
-    def _do(self, work: Callable[[Session], T], done: Callable[[Session], bool] | None = None) -> T:
+    def do(self, work: Callable[[Session], T], done: Callable[[Session], bool] | None = None) -> T:
         """One transaction, tried again where the connection was lost; not what ``done`` finds to be done already."""
 
         def attempt(again: bool) -> T:

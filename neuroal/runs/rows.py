@@ -1,4 +1,4 @@
-"""The tables of the store: runs, and the events of their logs."""
+"""The tables of the store: runs, the events of their logs, and whose they are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlmodel import Field, SQLModel
 
 # The states of a run; the first two are the ones a stopped server leaves behind.
 GOING = ("queued", "running")
+STATUSES = (*GOING, "cancelled", "failed", "finished", "interrupted")
 
 
 class RunRow(SQLModel, table=True):
@@ -51,6 +52,15 @@ class EventRow(SQLModel, table=True):
     n: int = Field(primary_key=True)
     t: float
     payload: str
+
+
+class OwnerRow(SQLModel, table=True):
+    """A run that was claimed, and the digest of the secret that claimed it."""
+
+    __tablename__ = "owners"
+
+    run_id: str = Field(primary_key=True)
+    owner: str
 
 
 def iso(time: datetime.datetime) -> str:
