@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from neuroal.errors import UserError
 from neuroal.runs.events import Event, RunCancelled, RunFailed, RunInterrupted, RunResumed
 from neuroal.runs.log import ENDED, RunLog, ending
+from neuroal.runs.store import Taken
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +55,16 @@ class Job:
 def drain(job: Job, engine: Engine, stopping: Callable[[], bool]) -> None:
     """Appends every event; ends with exactly one closing event, whatever happens.
 
+    Only where another process has taken over the run, because this one was not heard of for long, nothing is appended.
+
     Args:
         stopping: whether a run that is cancelled was so because the server stops.
     """
     try:
         closing_event = _follow(job, engine, stopping)
+    except Taken as error:
+        logger.warning("Run %s: %s", job.run_id, error)
+        return
     except BaseException as error:
         if not isinstance(error, UserError):
             logger.exception("Run %s failed", job.run_id)

@@ -1,4 +1,4 @@
-"""Who does the runs: a fair queue, worker threads, and a registry by unguessable id.
+"""Who does the runs: a fair queue and worker threads, over the registry of all runs.
 
 The page holds no truth: it keeps a run id and looks here. Closing a tab stops nothing; cancelling is ceasing to drain.
 A sweep is done in the same way, by jobs of its own kind: what is said of a run here holds for it.
@@ -7,26 +7,28 @@ A sweep is done in the same way, by jobs of its own kind: what is said of a run 
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from neuroal.errors import UserError
 from neuroal.runs.events import RunCancelled, RunInterrupted
+from neuroal.runs.instances import Instance
 from neuroal.runs.job import Engine, Job, Spec, drain, end, sentence
-from neuroal.runs.log import ENDED, RunLog, last_status
-from neuroal.runs.logs import Logs
+from neuroal.runs.log import ENDED, RunLog
 from neuroal.runs.queue import Queue
+from neuroal.runs.registry import Registry
 from neuroal.runs.spec import RunSpec
-from neuroal.runs.store import RunRow, Store
-from neuroal.runs.summary import asked, summary
+from neuroal.runs.store import Store
+from neuroal.runs.summary import asked
 from neuroal.threads import stand_back
 
 logger = logging.getLogger(__name__)
 
+RESUMABLE = ENDED - {"finished"}
 
-class Jobs:
+
+class Jobs(Registry):
     """Starts, queues, cancels and resumes runs, and lets anyone with the id read them.
 
     Args:
@@ -34,6 +36,7 @@ class Jobs:
         workers: runs at the same time; one by default, for they share the processor.
         kind: of what is done here, in the store.
         read: makes a spec from its JSON.
+        instance: this process, where it does several kinds.
     """
 
     def __init__(
@@ -43,14 +46,16 @@ class Jobs:
         workers: int = 1,
         kind: str = "run",
         read: Callable[[str], Any] = RunSpec.from_json,
+        instance: Instance | None = None,
     ) -> None:
-        self.store, self.engine, self.workers, self.kind, self._read = store, engine, workers, kind, read
-        self._logs = Logs(store)
+        super().__init__(store, kind, read, instance or Instance(store))
+        self.engine, self.workers = engine, workers
         self._waiting = Queue(kind)
         self._going: dict[str, Job] = {}
         self._changed = threading.Condition()
         self._closed = False
-        self._mark_interrupted()
+        self.instance.join(self._look)
+        self._look()
         self._threads = [threading.Thread(target=self._work, daemon=True, name=f"{kind}-{i}") for i in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -83,36 +88,15 @@ class Jobs:
             self._queue(run_id, spec, RunLog(run_id, self.store), owner)
             return run_id
 
-    def answered(self, spec: Spec) -> str | None:
-        """The finished run that asked the same question, if any; a question about one's own text is never shared."""
-        return None if spec.private else self.store.answered(spec.key())
-
-    def adopt(self, spec: Spec, records: list[dict[str, Any]]) -> str:
-        """Takes in a run that is over and was made elsewhere (``neuroal.sharing``); returns the id that it has here.
-
-        Raises:
-            UserError: it cannot be stored.
-        """
-        run_id = self._new_id()
-        try:
-            self.store.adopt(run_id, spec.to_json(), records, last_status(records), summary(records))
-        except Exception as error:
-            logger.exception("A bundle could not be stored")
-            raise UserError(sentence(error)) from error
-        return run_id
-
     def cancel(self, run_id: str) -> bool:
-        """Stops a run at its next event, or takes it out of the queue. False when it was not going."""
+        """Stops a run at its next event, or takes it out of the queue. False when it was not going.
+
+        One that another process does is stopped there, about a second later.
+        """
         with self._changed:
-            if job := self._waiting.remove(run_id):
-                end(job.log, RunCancelled())
-                self._waiting.order(self._going.values())
+            if self._cancel(run_id):
                 return True
-            job = self._going.get(run_id)
-            if job is None or job.log.status in ENDED:
-                return False
-            job.cancelled.set()
-            return True
+        return self.instance.ask_to_cancel(self.kind, run_id)
 
     def resume(self, run_id: str, owner: str = "", *, admitted: bool = False) -> None:
         """Queues an interrupted, cancelled or failed run again; it goes on from its last finished candidate.
@@ -123,9 +107,12 @@ class Jobs:
         """
         with self._changed:
             log, spec = self._log(run_id), self.spec(run_id)
-            if log.status not in ENDED or log.status == "finished":
-                raise UserError(f"Only a {self.kind} that was interrupted, cancelled or failed can be resumed.")
+            refusal = f"Only a {self.kind} that was interrupted, cancelled or failed can be resumed."
+            if log.status not in RESUMABLE:
+                raise UserError(refusal)
             self._admit(owner, admitted)
+            if not self.instance.claim(run_id, RESUMABLE):
+                raise UserError(refusal)
             self._queue(run_id, spec, log, owner)
 
     def measure(self, run_id: str, spec: RunSpec, owner: str = "") -> None:
@@ -143,24 +130,9 @@ class Jobs:
             if log.status != "finished":
                 raise UserError(f"This run is {log.status}; it can be measured once it has finished.")
             self._admit(owner)
-            self.store.ask_more(run_id, spec.to_json())
+            if not self.instance.claim(run_id, ["finished"], spec.to_json()):
+                raise UserError("This run is being measured already; ask again once that is over.")
             self._queue(run_id, spec, log, owner)
-
-    def read(self, run_id: str, after: int = 0) -> tuple[list[dict[str, Any]], bool]:
-        """Records numbered above ``after``, and whether no more will come.
-
-        Raises:
-            KeyError: no run has this id, or it was deleted.
-        """
-        return self._log(run_id).read(after)
-
-    def status(self, run_id: str) -> str:
-        """queued, running, finished, failed, cancelled or interrupted. KeyError as for :meth:`read`."""
-        return self._log(run_id).status
-
-    def spec(self, run_id: str) -> Any:
-        """What the run asks. KeyError as for :meth:`read`."""
-        return self._read(self._row(run_id).spec)
 
     def close(self, timeout: float = 5.0) -> None:
         """Stops the workers at their next event; what was going is marked as interrupted."""
@@ -174,6 +146,8 @@ class Jobs:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(timeout)
+        self.instance.part(self._look)
+        self._logs.close()
 
     # --- the queue --------------------------------------------------------------------------------------------------
 
@@ -184,34 +158,40 @@ class Jobs:
         if not admitted:
             self._waiting.refuse_one_too_many(owner)
 
-    def _new_id(self) -> str:
-        """Unguessable; of anything but a run the kind can be seen."""
-        return ("" if self.kind == "run" else f"{self.kind}-") + secrets.token_urlsafe(16)
-
-    def _row(self, run_id: str) -> RunRow:
-        row = self.store.run(run_id)
-        if row is None or row.kind != self.kind or row.deleted:
-            raise KeyError(run_id)
-        return row
+    def _cancel(self, run_id: str) -> bool:
+        """Of what waits or goes here."""
+        if job := self._waiting.remove(run_id):
+            end(job.log, RunCancelled())
+            self._waiting.order(self._going.values())
+            return True
+        job = self._going.get(run_id)
+        if job is None or job.log.status in ENDED:
+            return False
+        job.cancelled.set()
+        return True
 
     def _queue(self, run_id: str, spec: Spec, log: RunLog, owner: str) -> None:
+        if self.store.shared:
+            log.catch_up()
+        self._logs.put(log)
         self._waiting.add(Job(run_id, spec, log, owner, threading.Event()))
         self._waiting.order(self._going.values())
-        self._logs.put(log)  # only now, for as a queued one it is not forgotten
         self._changed.notify()
 
-    def _log(self, run_id: str) -> RunLog:
-        if self.store.is_deleted(run_id):
-            raise KeyError(run_id)
-        if log := self._logs.find(run_id):
-            return log
-        self._row(run_id)
-        return self._logs.load(run_id)
+    def _look(self) -> None:
+        """Looks after the runs in the store that are this process's.
 
-    def _mark_interrupted(self) -> None:
-        """Runs that were going when the last process ended."""
-        for run_id in self.store.going(self.kind):
-            end(RunLog(run_id, self.store, self.store.events(run_id)), RunInterrupted())
+        What was left behind, by another process that is gone or by the last one, is interrupted; what people elsewhere
+        want cancelled is cancelled, and so is what another process has taken over.
+        """
+        with self._changed:
+            at_hand = self._going.keys() | {job.run_id for job in self._waiting}
+            mine = self.instance.runs(self.kind)
+            for run_id in mine.keys() - at_hand:
+                end(RunLog(run_id, self.store, self.store.events(run_id)), RunInterrupted())
+            for run_id in at_hand:
+                if mine.get(run_id, True):
+                    self._cancel(run_id)
 
     # --- the worker -------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,18 @@ ADOPTED = "from a bundle"
 EVERY = Query()
 
 
+class Taken(UserError):
+    """A run is another process's by now, see :mod:`neuroal.runs.instances`."""
+
+    def __init__(self) -> None:
+        super().__init__("Another instance of this app has taken over this run.")
+
+
 class Store(Database):
     """The only keeper of runs and events. Safe to use from several threads.
+
+    Attributes:
+        instance: the random name of this process.
 
     Args:
         where: the data folder, in which the file is ``runs.sqlite``; or the URL of a database.
@@ -43,6 +54,7 @@ class Store(Database):
 
     def __init__(self, where: Path | str) -> None:
         super().__init__(where)
+        self.instance = secrets.token_hex(8)
         # In memory, because viewers ask on the event loop, which must not wait for a database.
         deleted = select(RunRow.id).where(RunRow.deleted != "")
         self._deleted = set(self.do(lambda session: session.exec(deleted).all()))
@@ -62,7 +74,9 @@ class Store(Database):
         """A new run, queued; ``kind`` "sweep" for what is no run but starts some."""
         fields = {"id": run_id, "key": key, "spec": spec, "status": "queued", "private": private, "created": now()}
         self.do(
-            lambda session: session.add(RunRow(**fields, kind=kind, summary=_json(summary or {}))),
+            lambda session: session.add(
+                RunRow(**fields, kind=kind, summary=_json(summary or {}), instance=self.instance)
+            ),
             done=lambda session: session.get(RunRow, run_id) is not None,
         )
 
@@ -75,10 +89,17 @@ class Store(Database):
         status: str | None = None,
         summary: dict[str, Any] | None = None,
     ) -> None:
-        """One event, and the run's new status and summary with it, in one transaction."""
+        """One event, and the run's new status and summary with it, in one transaction.
+
+        Raises:
+            Taken: the run is another process's.
+        """
         written = _json(payload)
 
         def write(session: Session) -> None:
+            of = select(RunRow.instance).where(RunRow.id == run_id).with_for_update()  # nobody takes it over meanwhile
+            if session.exec(of).first() not in (None, "", self.instance):
+                raise Taken
             session.add(EventRow(run_id=run_id, n=n, t=t, payload=written))
             if status:
                 row = session.get_one(RunRow, run_id)
@@ -110,22 +131,14 @@ class Store(Database):
 
         self.do(write, done=lambda session: session.get(RunRow, run_id) is not None)
 
-    def ask_more(self, run_id: str, spec: str) -> None:
-        """Another spec for a run that goes on; it still answers the question that it began with, so its key stays."""
-        self._change(run_id, spec=spec)
-
     def run(self, run_id: str) -> RunRow | None:
         """The run of that id, deleted or not, or None."""
         return self.do(lambda session: session.get(RunRow, run_id))
 
-    def events(self, run_id: str) -> list[dict[str, Any]]:
-        """The whole log, as the flat dicts that go over the wire."""
-        return as_records(self.do(lambda session: read_rows(session, run_id)))
-
-    def going(self, kind: str = "run") -> list[str]:
-        """Those of a kind that were queued or running when the process that owned them ended."""
-        left = select(RunRow.id).where(RunRow.kind == kind, col(RunRow.status).in_(GOING))
-        return list(self.do(lambda session: session.exec(left).all()))
+    def events(self, run_id: str, after: int = 0) -> list[dict[str, Any]]:
+        """The log above that number, as the flat dicts that go over the wire."""
+        records = as_records(self.do(lambda session: read_rows(session, run_id, after)))
+        return [record for record in records if record["n"] > after]  # others may be packed with them
 
     def answered(self, key: str) -> str | None:
         """The newest finished public run that asked the same question, or None."""

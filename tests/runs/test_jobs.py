@@ -748,7 +748,7 @@ def test_reopening_interrupts_what_was_going_and_keeps_the_rest(make_jobs: MakeJ
     jobs = make_jobs()
     assert [jobs.status(i) for i in ("queued", "running")] == ["interrupted"] * 2
     assert kinds(jobs, "running") == ["RunStarted", "Notice", "Notice", "RunInterrupted"]
-    assert jobs.store.going() == []
+    assert jobs.instance.runs("run") == {}
     for status in ("finished", "failed", "cancelled", "interrupted"):
         row = jobs.store.run(status)
         assert row is not None and row.status == status and len(jobs.store.events(status)) == 3

@@ -1,0 +1,66 @@
+"""Two processes of the app on one PostgreSQL: a run is watched at the other one, and goes on there after a kill -9."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.server import Server
+from tests.e2e.steps import LONG, choose, open_page, press_run, records_of, search_seen, status
+from tests.runs.postgresql import Server as Database
+
+
+@pytest.fixture
+def url(postgresql: Database) -> str:
+    return postgresql.new_database()
+
+
+@pytest.fixture
+def replicas(url: str, tmp_path: Path) -> Iterator[list[Server]]:
+    """Two that start at the same time, on an empty database and with one data folder."""
+
+    def start(name: str) -> Server:
+        return Server(tmp_path / "data", tmp_path / name, NEUROAL_STORE=url, NEUROAL_DEFAULT_MODEL="tiny")
+
+    with ThreadPoolExecutor() as pool:
+        started = list(pool.map(start, ("a.log", "b.log")))
+    yield started
+    for server in started:
+        server.stop()
+
+
+def lapse(url: str) -> None:
+    """The clock of the database goes on: nobody has heard of the killed process for a minute."""
+    with psycopg.connect(url.replace("+psycopg", "")) as database:
+        database.execute("UPDATE instances SET seen = seen - 60 WHERE seen = (SELECT min(seen) FROM instances)")
+
+
+def test_a_run_is_watched_at_the_other_replica_and_goes_on_there(page: Page, replicas: list[Server], url: str) -> None:
+    a, b = replicas
+    open_page(page, a)
+    choose(page, Samples="32", Length="256")
+    run = press_run(page)
+    watching = page.context.new_page()
+    open_page(watching, b, f"?run={run}")
+    expect(watching.locator("#answer")).to_contain_text("It runs on another instance of this app", timeout=LONG)
+    search_seen(watching)
+    status(watching, "trying lambda .* candidate 2")
+
+    a.kill()
+    lapse(url)
+    status(watching, "The server stopped while this run was going. It can be resumed.")
+    before = records_of(b, run)
+    assert before[-1]["kind"] == "RunInterrupted"
+    watching.click("#resume")
+    expect(watching.locator("#answer")).to_contain_text("Going on from what was finished.", timeout=LONG)
+    status(watching, "Finished in .* Perplexity")
+
+    records = records_of(b, run)
+    assert [r["n"] for r in records] == list(range(1, len(records) + 1)) and records[: len(before)] == before
+    scored = [(r["step"], r["lam"]) for r in records if r["kind"] == "CandidateFinished"]
+    assert len(scored) == len(set(scored)), "what was finished before the kill is not done again"
