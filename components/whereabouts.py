@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from neuroal.runs.registry import Registry
 
-ELSEWHERE = "It runs on another instance of this app; you see here all that happens there."
+# Still true when that instance stops while somebody looks.
+ELSEWHERE = "It was started on another instance of this app; what happens there is shown here."
 
 
 def whereabouts(runs: Registry, run_id: str, said: str = "") -> str:

@@ -51,7 +51,7 @@ def test_a_run_is_watched_at_the_other_replica_and_goes_on_there(page: Page, rep
     run = press_run(page)
     watching = page.context.new_page()
     open_page(watching, b, f"?run={run}")
-    expect(watching.locator("#answer")).to_contain_text("It runs on another instance of this app", timeout=LONG)
+    expect(watching.locator("#answer")).to_contain_text("It was started on another instance of this app", timeout=LONG)
     search_seen(watching)
 
     a.kill()
