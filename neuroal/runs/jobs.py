@@ -144,9 +144,9 @@ class Jobs(Registry):
                 end(job.log, RunInterrupted())
             self._waiting.clear()
             self._changed.notify_all()
+        self.instance.part(self._look)  # what takes long to stop is interrupted by others, who need not wait for it
         for thread in self._threads:
             thread.join(timeout)
-        self.instance.part(self._look)
         self._logs.close()
 
     # --- the queue --------------------------------------------------------------------------------------------------
