@@ -27,6 +27,9 @@ LEASE_SECONDS = 15.0
 
 BEAT_SECONDS = 1.0
 
+# Seconds that are waited for the process before this one, which may be stopping.
+STOPPING_SECONDS = 10.0
+
 # Seconds after which a process that is gone leaves the table.
 KEPT_SECONDS = 3600.0
 
@@ -180,7 +183,7 @@ def only_one(store: Store) -> Callable[[], None]:
     file = Path(str(store.engine.url.database))
     lock = FileLock(file.parent / f".{file.name}.lock", thread_local=False)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=STOPPING_SECONDS)
     except Timeout:
         raise UserError(SECOND) from None
     except (OSError, NotImplementedError):

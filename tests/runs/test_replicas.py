@@ -407,8 +407,11 @@ def test_a_sweep_goes_on_elsewhere(open_replica: Callable[[], Workshop], model_f
     gate.set()
 
 
-def test_a_sqlite_file_is_for_one_process(open_workshop: Callable[[], Workshop], tmp_path: Path) -> None:
+def test_a_sqlite_file_is_for_one_process(
+    open_workshop: Callable[[], Workshop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = open_workshop()
+    monkeypatch.setattr(instances, "STOPPING_SECONDS", 0.0)
     with pytest.raises(UserError, match="Another process of this app uses this store. Stop it, give this one") as told:
         Workshop(tmp_path)
     assert str(tmp_path) not in str(told.value)
