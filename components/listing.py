@@ -6,18 +6,18 @@ and it may change only those that it has started itself.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from components.titles import title
 from neuroal.errors import UserError
+from neuroal.runs.history import Query, texts
 from neuroal.runs.jobs import Jobs
-from neuroal.runs.log import ENDED
 from neuroal.runs.owners import Owners
 from neuroal.runs.rows import GOING
 from neuroal.runs.store import Entry, Store
@@ -29,12 +29,6 @@ WHOSE = ("all", "own")
 
 # Ids of its own that a browser may send; it keeps the newest ones.
 MOST_OWN = 500
-
-STATUSES = (*GOING, *sorted(ENDED))
-ORDERS = ("created", "status", "achieved", "perplexity", "search_seconds")
-
-# Longest text that is searched for, and tags at a time.
-MOST_LETTERS, MOST_TAGS = 200, 20
 
 # Characters of a browser's secret.
 SHORTEST_SECRET = 16
@@ -52,38 +46,6 @@ def whose_from_environment() -> str:
     return given
 
 
-@dataclass(frozen=True)
-class Query:
-    """What a page of the list is asked by; see ``Store.history``.
-
-    Attributes:
-        own: the ids that the browser has kept.
-
-    Raises:
-        UserError: a value is not allowed.
-    """
-
-    text: str = ""
-    status: str = ""
-    tags: tuple[str, ...] = ()
-    order: str = "created"
-    descending: bool = True
-    page: int = 0
-    own: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tags", texts("Tags", self.tags, MOST_TAGS))
-        object.__setattr__(self, "own", texts("Ids of runs", self.own, MOST_OWN))
-        if not isinstance(self.text, str) or len(self.text) > MOST_LETTERS:
-            raise UserError(f"At most {MOST_LETTERS} letters can be searched for; search for fewer.")
-        if self.status and self.status not in STATUSES:
-            raise UserError(f"No run can be {self.status!r}; choose one of: {', '.join(STATUSES)}.")
-        if self.order not in ORDERS:
-            raise UserError(f"Runs cannot be sorted by {self.order!r}; choose one of: {', '.join(ORDERS)}.")
-        if not isinstance(self.page, int) or not 0 <= self.page < 10**6:
-            raise UserError("There is no such page of runs; go back to the first one.")
-
-
 class Listing:
     """The runs of a server as a page shows them.
 
@@ -98,19 +60,29 @@ class Listing:
     def store(self) -> Store:
         return self.jobs.store
 
-    def page(self, query: Query, browser: str = "") -> dict[str, Any]:
+    def page(self, query: Query, page: int = 0, own: Sequence[str] = (), browser: str = "") -> dict[str, Any]:
         """One page of the list, pinned runs first.
+
+        Args:
+            query: which runs; how many of them, from where, is told by ``page``.
+            own: the ids that the browser has kept.
 
         Returns:
             ``rows``, see :meth:`row`; ``total`` runs found, ``pages``, ``page`` (the last one where the asked one is
             past it), ``whose``, and ``seen``: a digest, equal while nothing has changed.
+
+        Raises:
+            UserError: there can be no such page, or ``own`` is no list of ids.
         """
-        only = query.own if self.whose == "own" else None
-        page, entries, total = query.page, *self._entries(query, only, query.page)
+        if not isinstance(page, int) or not 0 <= page < 10**6:
+            raise UserError("There is no such page of runs; go back to the first one.")
+        own = texts("Ids of runs", own, MOST_OWN)
+        query = dataclasses.replace(query, ids=own if self.whose == "own" else None)
+        entries, total = self._entries(query, page)
         pages = max(1, -(-total // PAGE))
         if page >= pages:
             page = pages - 1
-            entries, total = self._entries(query, only, page)
+            entries, total = self._entries(query, page)
         rows = self._rows(entries, browser)
         found = {"rows": rows, "total": total, "pages": pages, "page": page, "whose": self.whose}
         digest = hashlib.sha256(json.dumps(found).encode()).hexdigest()
@@ -118,7 +90,7 @@ class Listing:
 
     def named(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """The rows of these runs, in their order; unknown ids are left out."""
-        entries, _ = self.store.history(ids=texts("Ids of runs", ids, PAGE), limit=PAGE)
+        entries, _ = self.store.history(Query(ids=texts("Ids of runs", ids, PAGE), limit=PAGE))
         known = {entry.id: entry for entry in entries}
         return self._rows([known[run_id] for run_id in ids if run_id in known], "")
 
@@ -183,14 +155,15 @@ class Listing:
         mine = set(ids) if self.whose == "all" else self.owners.owned(ids, browser)
         return [self.row(entry, entry.id in mine) for entry in entries]
 
-    def _entries(self, query: Query, only: tuple[str, ...] | None, page: int) -> tuple[list[Entry], int]:
+    def _entries(self, query: Query, page: int) -> tuple[list[Entry], int]:
         """The runs of a page, and how many there are on all of them."""
-        asked = {"text": query.text, "status": query.status, "tags": query.tags, "order": query.order,
-                 "descending": query.descending, "ids": only}  # fmt: skip
         start = page * PAGE
-        entries, pinned = self.store.history(**asked, pinned=True, limit=PAGE, offset=start)
+        first = dataclasses.replace(query, pinned=True, limit=PAGE, offset=start)
+        entries, pinned = self.store.history(first)
         room, start = PAGE - len(entries), max(0, start - pinned)
-        others, rest = self.store.history(**asked, pinned=False, limit=max(1, room), offset=start)  # of none, no total
+        others, rest = self.store.history(  # of none, no total
+            dataclasses.replace(query, pinned=False, limit=max(1, room), offset=start)
+        )
         return [*entries, *others[:room]], pinned + rest
 
     def _asked(self, entry: Entry) -> dict[str, Any]:
@@ -201,10 +174,3 @@ class Listing:
             return self.jobs.spec(entry.id).card()
         except (KeyError, UserError):
             return {}
-
-
-def texts(what: str, given: Any, most: int) -> tuple[str, ...]:
-    """The first of some short texts. UserError where they are no such list."""
-    if not isinstance(given, (list, tuple)) or not all(isinstance(i, str) and len(i) <= 64 for i in given[:most]):
-        raise UserError(f"{what} must be a list of short texts.")
-    return tuple(given[:most])

@@ -10,8 +10,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from components.json_route import INCOMPLETE, add_json_route
-from components.listing import Listing, Query
+from components.listing import Listing
 from neuroal.errors import UserError
+from neuroal.runs.history import Query
 
 PATH = "/gradio_api/history"
 
@@ -25,9 +26,9 @@ def answer(listing: Listing, asked: dict[str, Any]) -> dict[str, Any]:
     """What the route says to a request.
 
     Args:
-        asked: ``do`` is "list" (with the fields of Query, and ``seen`` of the answer that is already there), "named"
-            (``ids``), "edit" (``id`` and ``name``, ``tags`` or ``pinned``), "claim", "delete" or "restore" (``id``).
-            All but "named" with ``browser``, the asking browser's secret.
+        asked: ``do`` is "list" (with fields of Query, those of ``Listing.page``, and ``seen`` of the answer that is
+            already there), "named" (``ids``), "edit" (``id`` and ``name``, ``tags`` or ``pinned``), "claim", "delete"
+            or "restore" (``id``). All but "named" with ``browser``, the asking browser's secret.
 
     Raises:
         UserError: it asks for what is not known or not allowed.
@@ -38,8 +39,8 @@ def answer(listing: Listing, asked: dict[str, Any]) -> dict[str, Any]:
     browser = given.pop("browser", "")
     try:
         if do == "list":
-            seen = given.pop("seen", "")
-            found = listing.page(Query(**given), browser)
+            seen, page, own = given.pop("seen", ""), given.pop("page", 0), given.pop("own", ())
+            found = listing.page(Query(**given), page, own, browser)
             return {"same": True} if found["seen"] == seen else found
         if do == "named":
             return {"rows": listing.named(given["ids"])}

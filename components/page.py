@@ -23,6 +23,7 @@ from components.refusal import refusal
 from components.sides import wire_sides
 from components.sweep import build_sweep, wire_sweep
 from components.warmup import Warmup
+from components.whereabouts import whereabouts
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
 from neuroal.runs.examples import PREFIX, SWEEPS, load_examples
@@ -179,12 +180,17 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
             from neuroal.runs.estimate import check
 
             check(spec, workshop.pool)
+            before = workshop.asked(spec)
             started = workshop.start(spec, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), gr.skip(), refusal(error)
+        answer = "The run goes on if you close this page; its link leads back to it."
         if workshop.jobs.status(started) == "finished":
-            return started, _look_at(started), "This question was answered before; you are looking at that run."
-        return started, _look_at(started), "The run goes on if you close this page; its link leads back to it."
+            answer = "This question was answered before; you are looking at that run."
+        elif started == before:
+            answer = "This question is being answered already; you are looking at that run."
+            answer = whereabouts(workshop.jobs, started, answer)
+        return started, _look_at(started), answer
 
     def cancel(run: str) -> str:
         if not run or run.startswith(PREFIX):
@@ -235,7 +241,8 @@ def _wire_arrival(
         except (KeyError, UserError):
             unknown = "⚠️ No run with this link is known here; it may have been removed."
             return [gr.skip(), gr.skip(), unknown, *[gr.skip()] * (1 + len(form.inputs))]
-        return [asked, _look_at(asked), answer, preset_of(spec), *values_of(spec)]
+        told = whereabouts(records.workshop.jobs, asked, answer)
+        return [asked, _look_at(asked), told, preset_of(spec), *values_of(spec)]
 
     def arrive(request: gr.Request) -> list[Any]:
         asked = request.query_params.get("run", "")

@@ -13,6 +13,7 @@ from components.controls import model_choices
 from components.form import Form, spec_from
 from components.refusal import refusal
 from components.tradeoff_map import TradeoffMap
+from components.whereabouts import whereabouts
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
 from neuroal.pruners import PRUNERS
@@ -163,11 +164,11 @@ def wire_sweep(
         if not wanted:
             return [gr.skip()] * 4
         try:
-            workshop.sweeps.jobs.status(wanted)
+            answer = whereabouts(workshop.sweeps.jobs, wanted, "You are looking at the sweep of this link.")
         except KeyError:
             unknown = "⚠️ No sweep with this link is known here; it may have been removed."
             return [gr.skip(), gr.skip(), unknown, gr.Tabs(selected="tradeoffs")]
-        return [wanted, {"sweep": wanted}, "You are looking at the sweep of this link.", gr.Tabs(selected="tradeoffs")]
+        return [wanted, {"sweep": wanted}, answer, gr.Tabs(selected="tradeoffs")]
 
     sweep.map.opened(open_run, None, [*outputs, tabs], concurrency_limit=None, **_QUIET)
     page.load(arrive, None, [sweep.sweep_id, sweep.map, sweep.answer, tabs], concurrency_limit=None, **_QUIET)

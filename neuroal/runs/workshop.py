@@ -20,6 +20,7 @@ from neuroal.importing import import_engine
 from neuroal.models.cache import data_folder
 from neuroal.runs.events import Event, Measured
 from neuroal.runs.housekeeping import Housekeeping
+from neuroal.runs.instances import only_one
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
@@ -48,7 +49,8 @@ class Workshop:
         workers: runs at the same time; when not given one, or as many as the Ray cluster has room for.
 
     Raises:
-        UserError: the store cannot be opened, or the engine that NEUROAL_ENGINE asks for cannot be had.
+        UserError: the store cannot be opened or is another process's, or the engine that NEUROAL_ENGINE asks for cannot
+            be had.
     """
 
     def __init__(self, folder: Path | None = None, workers: int | None = None) -> None:
@@ -58,6 +60,7 @@ class Workshop:
         self._lock = threading.RLock()
         self._rebuilding = threading.Lock()
         store = Store(os.environ.get("NEUROAL_STORE", "") or self.folder)
+        self._let_go = only_one(store)  # before anything that is left in the store is taken for nobody's
         self._cluster = cluster(lambda: self.pool, self._masks)
         slots = self._cluster.slots if self._cluster else 1
         self.jobs = Jobs(store, self._cluster or self._engine, workers or slots)
@@ -75,9 +78,16 @@ class Workshop:
             return self._pool
 
     def start(self, spec: RunSpec, owner: str = "") -> str:
-        """As ``Jobs.start``; a finished run is an answer only while its pruned model is still there to be asked."""
+        """As ``Jobs.start``, but a question that is being answered, here or elsewhere, is not asked a second time.
+
+        A finished run is an answer only while its pruned model is still there to be asked.
+        """
+        return self.asked(spec) or self.jobs.start(spec, owner, again=True)
+
+    def asked(self, spec: RunSpec) -> str | None:
+        """The run that answers a question, or will."""
         answered = self.jobs.answered(spec)
-        return self.jobs.start(spec, owner, again=bool(answered) and not self._masks(answered).exists())
+        return answered if answered and self._masks(answered).exists() else self.jobs.under_way(spec)
 
     def pair(self, run_id: str) -> tuple[LanguageModel, nn.Module]:
         """The dense model and the pruned twin of a finished run.
@@ -154,6 +164,7 @@ class Workshop:
         self.jobs.close()
         self.housekeeping.stop()
         self.jobs.store.close()
+        self._let_go()
         if self._cluster:
             self._cluster.close()
 
