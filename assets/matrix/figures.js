@@ -1,0 +1,122 @@
+/**
+ * The figures of one matrix: how sparse its rows are, what its inputs bring, what drives its rows. Pure: what the route
+ * of components/matrix_route.py tells of a matrix becomes a Plotly figure, with a last trace that marks what is pointed at
+ * elsewhere.
+ */
+(() => {
+  "use strict";
+  const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
+  const { axis, layout, range } = NeuroAL.plotting;
+
+  const HEIGHT = 300;
+
+  // Below so many points each is a dot that can be hit; above, a thinner one.
+  const FEW = 400;
+
+  /** Rows of each bar: what a bar is marked by, and what pointing at it marks. */
+  function rowsOfBar({ zeros, columns, histogram: { edges } }, bar) {
+    const within = (count) => count / columns > edges[bar] && count / columns < edges[bar + 1];
+    return range(zeros.length).filter((row) => within(zeros[row]));
+  }
+
+  /** The bar that a row is in. */
+  function barOfRow({ zeros, columns, histogram: { edges } }, row) {
+    const sparsity = zeros[row] / columns;
+    return range(edges.length - 1).find((bar) => sparsity > edges[bar] && sparsity < edges[bar + 1]);
+  }
+
+  /** How many rows have which sparsity; `bars`: those that are marked. */
+  function rowHistogram(matrix, palette, bars = []) {
+    const { edges, counts } = matrix.histogram, width = edges[1] - edges[0];
+    const trace = {
+      type: "bar", x: counts.map((_, i) => (edges[i] + edges[i + 1]) / 2), y: counts, width: counts.map(() => width * 0.92),
+      customdata: counts.map((_, i) => spanOf(matrix, i)),
+      marker: { color: counts.map((_, i) => (bars.includes(i) ? palette.uniform : palette.chosen)) },
+      hovertemplate: "<b>%{y} rows</b><br>%{customdata} of their weights pruned<extra></extra>",
+    };
+    // Rows that all agree would be one bar as wide as the figure.
+    const middle = (edges[0] + edges[edges.length - 1]) / 2, reach = Math.max((edges[edges.length - 1] - edges[0]) / 2, 0.02);
+    const xaxis = axis(palette, "sparsity of a row", { tickformat: ".0%", range: [middle - reach * 1.05, middle + reach * 1.05] });
+    return { data: [trace], layout: layout(palette, HEIGHT, xaxis, axis(palette, "rows", { rangemode: "tozero" })) };
+  }
+
+  /** "57.8 %", or from the smallest to the largest share that a bar stands for. */
+  function spanOf({ columns, histogram: { edges } }, bar) {
+    const first = Math.ceil(edges[bar] * columns), last = Math.floor(edges[bar + 1] * columns);
+    const share = (count) => `${NeuroAL.fixed((100 * count) / columns, 1)}\u00a0%`;
+    return first === last ? share(first) : `${share(first)} to ${share(last)}`;
+  }
+
+  /** The inputs from left to right: as they are, or by their dense norm, largest first. */
+  function orderOf({ dense, columns }, sorted) {
+    const order = range(columns);
+    return sorted ? order.sort((a, b) => dense[b] - dense[a] || a - b) : order;
+  }
+
+  /**
+   * What each input brings, dense and pruned; null where nothing is known of them.
+   * @param {number[]} order as `orderOf` gives it
+   * @param {number[]} marked columns
+   */
+  function norms(matrix, palette, order, marked = []) {
+    if (!matrix.dense) return null;
+    const place = new Map(order.map((column, i) => [column, i]));
+    const trace = (side, name, color, more) => ({
+      type: "scatter", name, x: range(order.length), y: order.map((column) => shown(matrix[side][column])),
+      customdata: order.map((column) => [column, matrix.dense[column], matrix.pruned[column]]), ...more(color),
+      hovertemplate: "<b>input %{customdata[0]}</b><br>dense %{customdata[1]:.3~%}, pruned %{customdata[2]:.3~%}"
+        + " of the sum<extra></extra>",
+    });
+    const size = order.length < FEW ? 5 : 3;
+    const line = (color) => ({ mode: "lines", line: { color, width: 1.5 } });
+    const dots = (color) => ({ mode: "markers", marker: { color, size, opacity: 0.75 } });
+    const sorted = order.some((column, i) => column !== i);
+    const data = [
+      trace("pruned", "pruned", palette.chosen, dots), trace("dense", "dense", palette.dense, sorted ? line : dots),
+      ring(palette, ...points(marked, (column) => [place.get(column), shown(matrix.pruned[column])])),
+    ];
+    const xaxis = axis(palette, sorted ? "rank by dense norm" : "input", { range: [-0.01 * order.length, 1.01 * order.length] });
+    const yaxis = axis(palette, "share of the summed norms", { type: "log", tickformat: ".2~%", nticks: 6 });
+    return { data, layout: layout(palette, HEIGHT, xaxis, yaxis) };
+  }
+
+  /** A logarithm has no zero. */
+  const shown = (value) => (value > 0 ? value : null);
+
+  /** What the reader of each row lost, against how sparse the row is; null where that is not known. */
+  function drivers(matrix, palette, marked = []) {
+    if (!matrix.driver) return null;
+    const sparsity = matrix.zeros.map((count) => count / matrix.columns);
+    const trace = {
+      type: "scatter", mode: "markers", x: matrix.driver, y: sparsity, customdata: range(matrix.rows),
+      marker: { color: palette.chosen, size: matrix.rows < FEW ? 7 : 5, opacity: 0.6 },
+      hovertemplate: "<b>row %{customdata}</b><br>driver %{x:.3~g}<br>sparsity %{y:.1%}<extra></extra>", name: "rows",
+    };
+    const marks = ring(palette, ...points(marked, (row) => [matrix.driver[row], sparsity[row]]));
+    const xaxis = axis(palette, "activation that the reader of a row lost"), flat = new Set(sparsity).size === 1;
+    const about = flat ? { range: [sparsity[0] - 0.02, sparsity[0] + 0.02] } : {};
+    const yaxis = axis(palette, "sparsity of the row", { tickformat: ".0%", ...about });
+    return { data: [trace, marks], layout: { ...layout(palette, HEIGHT, xaxis, yaxis), showlegend: false } };
+  }
+
+  const points = (marked, at) => {
+    const places = marked.map(at);
+    return [places.map(([x]) => x), places.map(([, y]) => y)];
+  };
+
+  /** The marks of what is pointed at. */
+  const ring = (palette, x, y) => ({
+    type: "scatter", mode: "markers", x, y, hoverinfo: "skip", showlegend: false, name: "marked",
+    marker: { color: "rgba(0,0,0,0)", size: 12, line: { color: palette.uniform, width: 2.5 } },
+  });
+
+  /** Pearson's correlation; null where one of them does not vary. */
+  function correlation(one, other) {
+    const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const [a, b] = [one, other].map((values) => { const m = mean(values); return values.map((value) => value - m); });
+    const dot = (u, v) => u.reduce((sum, value, i) => sum + value * v[i], 0), size = Math.sqrt(dot(a, a) * dot(b, b));
+    return size > 0 ? dot(a, b) / size : null;
+  }
+
+  NeuroAL.matrixFigures = { barOfRow, correlation, drivers, norms, orderOf, rowHistogram, rowsOfBar, spanOf };
+})();
