@@ -87,7 +87,6 @@ def wire_matrix(panel: MatrixPanel, live: LiveRun) -> None:
     def follow(value: dict[str, Any] | None) -> MatrixValue:
         return {"run": (value or {}).get("run", "")}
 
-    gr.on(
-        [live.change, live.finished], follow, live, panel,
-        show_progress="hidden", api_visibility="private", queue=False,
-    )  # fmt: skip
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    live.change(follow, live, panel, **quiet)
+    live.finished(follow, live, panel, **quiet)

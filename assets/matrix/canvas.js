@@ -79,10 +79,11 @@
 
     watch() {
       this.observer = new ResizeObserver(([entry]) => {
-        const exact = entry.devicePixelContentBoxSize?.[0];
-        const ratio = window.devicePixelRatio || 1;
-        this.resize(exact?.inlineSize ?? Math.round(entry.contentRect.width * ratio),
-          exact?.blockSize ?? Math.round(entry.contentRect.height * ratio));
+        const exact = entry.devicePixelContentBoxSize?.[0], ratio = window.devicePixelRatio || 1;
+        const [width, height] = [entry.contentRect.width * ratio, entry.contentRect.height * ratio].map(Math.round);
+        // Exact to the pixel where the browser says so; one that only imitates another screen says something else.
+        const said = exact && Math.abs(exact.inlineSize - width) <= ratio + 1;
+        this.resize(said ? exact.inlineSize : width, said ? exact.blockSize : height);
       });
       try {
         this.observer.observe(this.canvas, { box: "device-pixel-content-box" });
@@ -110,6 +111,7 @@
       this.stride = Math.ceil(options.columns / 8);
       Object.assign(this, { grid: null, asked: null, point: null, marks: { rows: [], columns: [] } });
       this.canvas.setAttribute("aria-label", options.label ?? "Mask");
+      this.canvas.style.aspectRatio = `${options.columns} / ${options.rows}`;
       setText(this.readout, "");
       this.relevel(same);
     }
@@ -337,6 +339,7 @@
       if (this.grid) this.drawGrid(context);
       this.drawMarks(context);
       this.drawLegend();
+      if (this.point) this.aim(this.point); // its dot may be of another size by now, or have come just now
     }
 
     /** Have the counts of a part: at once where the bits are here, later where they have to be asked for. */

@@ -1,7 +1,7 @@
 /**
  * The figures of one matrix: how sparse its rows are, what its inputs bring, what drives its rows. Pure: what the route
- * of components/matrix_route.py tells of a matrix becomes a Plotly figure, with a last trace that marks what is pointed at
- * elsewhere.
+ * of components/matrix_route.py tells of a matrix becomes a Plotly figure; what is pointed at elsewhere becomes shapes
+ * over it, for these are drawn anew in a moment, and a figure of thousands of points is not.
  */
 (() => {
   "use strict";
@@ -9,6 +9,9 @@
   const { axis, layout, range } = NeuroAL.plotting;
 
   const HEIGHT = 300;
+
+  // Rows that are marked one by one, at most.
+  const MOST_RINGS = 60;
 
   // Below so many points each is a dot that can be hit; above, a thinner one.
   const FEW = 400;
@@ -25,13 +28,13 @@
     return range(edges.length - 1).find((bar) => sparsity > edges[bar] && sparsity < edges[bar + 1]);
   }
 
-  /** How many rows have which sparsity; `bars`: those that are marked. */
-  function rowHistogram(matrix, palette, bars = []) {
+  /** How many rows have which sparsity. */
+  function rowHistogram(matrix, palette) {
     const { edges, counts } = matrix.histogram, width = edges[1] - edges[0];
     const trace = {
       type: "bar", x: counts.map((_, i) => (edges[i] + edges[i + 1]) / 2), y: counts, width: counts.map(() => width * 0.92),
       customdata: counts.map((_, i) => spanOf(matrix, i)),
-      marker: { color: counts.map((_, i) => (bars.includes(i) ? palette.uniform : palette.chosen)) },
+      marker: { color: palette.chosen },
       hovertemplate: "<b>%{y} rows</b><br>%{customdata} of their weights pruned<extra></extra>",
     };
     // Rows that all agree would be one bar as wide as the figure.
@@ -56,11 +59,9 @@
   /**
    * What each input brings, dense and pruned; null where nothing is known of them.
    * @param {number[]} order as `orderOf` gives it
-   * @param {number[]} marked columns
    */
-  function norms(matrix, palette, order, marked = []) {
+  function norms(matrix, palette, order) {
     if (!matrix.dense) return null;
-    const place = new Map(order.map((column, i) => [column, i]));
     const trace = (side, name, color, more) => ({
       type: "scatter", name, x: range(order.length), y: order.map((column) => shown(matrix[side][column])),
       customdata: order.map((column) => [column, matrix.dense[column], matrix.pruned[column]]), ...more(color),
@@ -72,42 +73,60 @@
     const dots = (color) => ({ mode: "markers", marker: { color, size, opacity: 0.75 } });
     const sorted = order.some((column, i) => column !== i);
     const data = [
-      trace("pruned", "pruned", palette.chosen, dots), trace("dense", "dense", palette.dense, sorted ? line : dots),
-      ring(palette, ...points(marked, (column) => [place.get(column), shown(matrix.pruned[column])])),
+      trace("pruned", "pruned", palette.chosen, dots), { ...trace("dense", "dense", palette.dense, sorted ? line : dots), legendrank: 1 },
     ];
-    const xaxis = axis(palette, sorted ? "rank by dense norm" : "input", { range: [-0.01 * order.length, 1.01 * order.length] });
-    const yaxis = axis(palette, "share of the summed norms", { type: "log", tickformat: ".2~%", nticks: 6 });
+    const xaxis = axis(palette, sorted ? "rank by dense norm" : "input", { range: [-0.03 * order.length, 1.03 * order.length] });
+    const yaxis = axis(palette, "share of the summed norms", { type: "log", tickformat: ".2~%", dtick: "D2" });
     return { data, layout: layout(palette, HEIGHT, xaxis, yaxis) };
   }
 
   /** A logarithm has no zero. */
   const shown = (value) => (value > 0 ? value : null);
 
-  /** What the reader of each row lost, against how sparse the row is; null where that is not known. */
-  function drivers(matrix, palette, marked = []) {
-    if (!matrix.driver) return null;
+  /** What the reader of each row lost, against how sparse the row is; null where that is not known, or nothing. */
+  function drivers(matrix, palette) {
+    if (!matrix.driver?.some((lost) => lost)) return null;
     const sparsity = matrix.zeros.map((count) => count / matrix.columns);
     const trace = {
       type: "scatter", mode: "markers", x: matrix.driver, y: sparsity, customdata: range(matrix.rows),
       marker: { color: palette.chosen, size: matrix.rows < FEW ? 7 : 5, opacity: 0.6 },
       hovertemplate: "<b>row %{customdata}</b><br>driver %{x:.3~g}<br>sparsity %{y:.1%}<extra></extra>", name: "rows",
     };
-    const marks = ring(palette, ...points(marked, (row) => [matrix.driver[row], sparsity[row]]));
     const xaxis = axis(palette, "activation that the reader of a row lost"), flat = new Set(sparsity).size === 1;
     const about = flat ? { range: [sparsity[0] - 0.02, sparsity[0] + 0.02] } : {};
     const yaxis = axis(palette, "sparsity of the row", { tickformat: ".0%", ...about });
-    return { data: [trace, marks], layout: { ...layout(palette, HEIGHT, xaxis, yaxis), showlegend: false } };
+    return { data: [trace], layout: { ...layout(palette, HEIGHT, xaxis, yaxis), showlegend: false } };
   }
 
-  const points = (marked, at) => {
-    const places = marked.map(at);
-    return [places.map(([x]) => x), places.map(([, y]) => y)];
-  };
+  // --- marks ----------------------------------------------------------------------------------------------------------
 
-  /** The marks of what is pointed at. */
+  /** A frame around the bars of these rows. */
+  function barMarks(matrix, palette, rows) {
+    const { edges, counts } = matrix.histogram, line = { color: palette.uniform, width: 2.5 };
+    return [...new Set(rows.map((row) => barOfRow(matrix, row)))].map((bar) => ({
+      type: "rect", xref: "x", yref: "y", x0: edges[bar], x1: edges[bar + 1], y0: 0, y1: counts[bar], line,
+    }));
+  }
+
+  /** A line through these inputs, and a ring around what the pruned model brings. */
+  function normMarks(matrix, palette, order, columns) {
+    if (!matrix.dense) return [];
+    return columns.flatMap((column) => {
+      const x = order.indexOf(column), line = { color: palette.uniform, width: 1 };
+      const through = { type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line };
+      return shown(matrix.pruned[column]) === null ? [through] : [through, ring(palette, x, matrix.pruned[column])];
+    });
+  }
+
+  /** A ring around each of these rows; of many no single one is meant. */
+  function driverMarks(matrix, palette, rows) {
+    if (!matrix.driver || rows.length > MOST_RINGS) return [];
+    return rows.map((row) => ring(palette, matrix.driver[row], matrix.zeros[row] / matrix.columns));
+  }
+
   const ring = (palette, x, y) => ({
-    type: "scatter", mode: "markers", x, y, hoverinfo: "skip", showlegend: false, name: "marked",
-    marker: { color: "rgba(0,0,0,0)", size: 12, line: { color: palette.uniform, width: 2.5 } },
+    type: "circle", xref: "x", yref: "y", xsizemode: "pixel", ysizemode: "pixel", xanchor: x, yanchor: y,
+    x0: -6, x1: 6, y0: -6, y1: 6, line: { color: palette.uniform, width: 2.5 },
   });
 
   /** Pearson's correlation; null where one of them does not vary. */
@@ -118,5 +137,7 @@
     return size > 0 ? dot(a, b) / size : null;
   }
 
-  NeuroAL.matrixFigures = { barOfRow, correlation, drivers, norms, orderOf, rowHistogram, rowsOfBar, spanOf };
+  NeuroAL.matrixFigures = {
+    barMarks, barOfRow, correlation, driverMarks, drivers, normMarks, norms, orderOf, rowHistogram, rowsOfBar, spanOf,
+  };
 })();

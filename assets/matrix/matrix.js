@@ -6,7 +6,7 @@
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
   const { drawFigure, make, paletteOf, setText, textTable } = NeuroAL;
-  const { barOfRow, drivers, norms, orderOf, rowHistogram, rowsOfBar } = NeuroAL.matrixFigures;
+  const { barMarks, driverMarks, drivers, normMarks, norms, orderOf, rowHistogram, rowsOfBar } = NeuroAL.matrixFigures;
   const words = NeuroAL.matrixWords;
 
   const PARAMETER = "matrix";
@@ -21,8 +21,8 @@
       + " this matrix's alignment term."],
     drivers: ["What drives its rows", "Each dot is a row: how much activation the linear that reads it has lost, and how"
       + " sparse it is. This is the finished run; a row step went by the same figure before it varied the rows."],
-    damaged: ["The ten most damaged inputs", "Inputs whose share changed most, and how much of the squared distance is their"
-      + " own. Point at one to find its column."],
+    damaged: ["The ten most damaged inputs", "Inputs whose part of the summed norms changed most, and each one's share of the"
+      + " squared distance between the curves. Point at one to find its column."],
   };
 
   class MatrixView {
@@ -32,7 +32,7 @@
      */
     constructor(element, options) {
       Object.assign(this, { element, options, run: "", place: "", overview: null, shown: null, sorted: true });
-      this.marks = { rows: [], columns: [] };
+      this.marks = { rows: [], columns: [], from: "" };
       this.dirty = new Set();
       this.build();
       options.plotly.then((plotly) => { this.plotly = plotly; this.touch(); }, () =>
@@ -72,7 +72,9 @@
       this.menus = make("div", "na-controls");
       const menu = (label) => {
         const field = this.menus.appendChild(make("label", "na-speed", label));
-        return field.appendChild(make("select", "na-select"));
+        const select = field.appendChild(make("select", "na-select"));
+        select.setAttribute("aria-label", label); // else its name would be all of its choices
+        return select;
       };
       this.block = menu("Block");
       this.linear = menu("Linear");
@@ -124,21 +126,26 @@
         this.arriving = true;
         this.element.open = true;
       }
-      if (this.element.open && !this.overview) this.load();
+      this.loadOnce();
     }
 
     forget() {
       this.asking?.abort();
+      this.asking = null;
       this.canvas?.destroy();
       Object.assign(this, { canvas: null, overview: null, shown: null, place: "", wanted: "" });
       this.say("");
     }
 
     toggled() {
-      if (this.element.open && this.run && !this.overview) this.load();
+      this.loadOnce();
       if (!this.element.open) NeuroAL.setAddress(PARAMETER, "");
       else if (this.place) this.keepAddress();
       this.touch();
+    }
+
+    loadOnce() {
+      if (this.element.open && this.run && !this.overview && !this.asking) this.load();
     }
 
     async load() {
@@ -154,7 +161,9 @@
         const linear = overview.linears.find((one) => placeOf(one) === this.wanted) ?? largest(overview.linears);
         await this.go(placeOf(linear));
       } catch (error) {
-        if (error.name !== "AbortError" && source === this.source) this.say(error.message);
+        if (error.name === "AbortError" || source !== this.source) return;
+        this.asking = null; // whoever comes back asks again
+        this.say(error.message);
       }
     }
 
@@ -210,7 +219,7 @@
     /** A matrix has come: everything is drawn anew. */
     draw() {
       const { figures, mask, began } = this.shown;
-      this.marks = { rows: [], columns: [] };
+      this.marks = { rows: [], columns: [], from: "" };
       this.say("");
       setText(this.summary, words.summaryOf(figures, this.overview.linears));
       const options = {
@@ -281,14 +290,15 @@
 
     drawFigures() {
       if (!this.plotly || !this.shown || !this.grid.offsetWidth) return;
-      const { figures } = this.shown, palette = paletteOf(this.element, this.options.palettes), { rows, columns } = this.marks;
-      const make = {
-        rows: () => rowHistogram(figures, palette, [...new Set(rows.map((row) => barOfRow(figures, row)))]),
-        norms: () => norms(figures, palette, orderOf(figures, this.sorted), columns),
-        drivers: () => drivers(figures, palette, rows.length > 1 ? [] : rows),
+      const { figures } = this.shown, palette = paletteOf(this.element, this.options.palettes);
+      this.order = this.dirty.has("norms") ? orderOf(figures, this.sorted) : this.order;
+      const draw = {
+        rows: () => rowHistogram(figures, palette),
+        norms: () => norms(figures, palette, this.order),
+        drivers: () => drivers(figures, palette),
       };
       for (const name of this.dirty) {
-        const { node, body } = this.cards[name], figure = figures.dense || name !== "norms" ? make[name]() : null;
+        const { node, body } = this.cards[name], figure = draw[name]();
         body.hidden = figure === null;
         node.hidden = figure === null && name === "norms";
         if (figure === null) continue;
@@ -296,7 +306,25 @@
         drawFigure(this.plotly, body, figure);
         this.listen(name, body);
       }
+      const drawn = [...this.dirty];
       this.dirty.clear();
+      this.drawMarks(palette, drawn);
+    }
+
+    /** Over figures that were just drawn, and where other things are pointed at than before. */
+    drawMarks(palette, drawn) {
+      const { figures } = this.shown, { rows, columns, from } = this.marks;
+      const made = {
+        rows: () => barMarks(figures, palette, rows),
+        norms: () => normMarks(figures, palette, this.order, columns),
+        drivers: () => driverMarks(figures, palette, rows),
+      };
+      for (const [name, shapes] of Object.entries(made)) {
+        const { body } = this.cards[name], own = from === name ? [] : shapes(), key = JSON.stringify(own);
+        if (body.hidden || !body.dataset.heard || (body.dataset.marks === key && !(drawn.includes(name) && own.length))) continue;
+        body.dataset.marks = key;
+        this.plotly.relayout(body, { shapes: own });
+      }
     }
 
     /** What a person points at in a figure. */
@@ -324,11 +352,11 @@
     /** Mark these everywhere; `from`: the view that is pointed at, whose own marks are its own affair. */
     mark({ rows = [], columns = [] }, from = "") {
       if (!this.shown) return;
-      this.marks = { rows, columns };
+      this.marks = { rows, columns, from };
       this.canvas.mark(this.marks);
       for (const row of this.cards.damaged.body.querySelectorAll("tr[data-input]"))
         row.classList.toggle("na-marked", columns.includes(Number(row.dataset.input)));
-      this.touch(["rows", "norms", "drivers"].filter((name) => name !== from));
+      this.schedule();
     }
   }
 

@@ -5,12 +5,12 @@
 
   const percent = (share, digits = 1) => `${NeuroAL.fixed(100 * share, digits)}\u00a0%`;
 
-  /** A share of a sum over thousands: three digits, never a power of ten. */
+  /** A share of a sum over thousands, in per cent: three digits, never a power of ten. */
   function points(share) {
     const value = 100 * share;
-    if (value === 0) return "0\u00a0%";
+    if (value === 0) return "0";
     const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
-    return `${NeuroAL.fixed(value, Math.min(digits, 8))}\u00a0%`;
+    return NeuroAL.fixed(value, Math.min(digits, 8));
   }
 
   const signed = (share) => `${share > 0 ? "+" : share < 0 ? "−" : ""}${points(Math.abs(share))}`;
@@ -43,21 +43,24 @@
 
   function driverWords(matrix) {
     if (!matrix.driver) return matrix.undriven;
+    if (!matrix.driver.some((lost) => lost))
+      return `${matrix.reader} reads these rows, and it reads the input of its block, which the comparison makes the same,`
+        + " dense and pruned. So nothing drives them, and a row step leaves their ratios alone.";
     const ratios = matrix.zeros.map((count) => count / matrix.columns);
     const found = NeuroAL.matrixFigures.correlation(matrix.driver, ratios), reader = `${matrix.reader} reads these rows.`;
     if (found === null) {
       const flat = new Set(ratios).size === 1;
       return `${reader} ${flat ? "All rows are equally sparse, so nothing follows the drivers." : "It lost the same everywhere."}`;
     }
-    return `${reader} Correlation of driver and sparsity: ${NeuroAL.fixed(found, 2)}.`;
+    return `${reader} Correlation of driver and sparsity: ${NeuroAL.fixed(found, 2).replace("-", "−")}.`;
   }
 
   /** Head and rows of the table; each row begins with the input's number. */
   function damageTable({ damaged }) {
     return {
-      head: ["input", "dense", "pruned", "difference", "of the distance"],
+      head: ["input", "dense, %", "pruned, %", "difference, %", "share, %"],
       rows: damaged.map(({ index, dense, pruned, difference, share }) => [
-        String(index), points(dense), points(pruned), signed(difference), percent(share, 1),
+        String(index), points(dense), points(pruned), signed(difference), NeuroAL.fixed(100 * share, 1),
       ]),
     };
   }

@@ -118,8 +118,8 @@ def test_the_canvas_alone_draws_whole_pixels_and_tells_what_is_pointed_at(page: 
       });
       await frame(); await frame();
       const { width, height } = canvas.canvas, context = canvas.canvas.getContext("2d");
-      const at = (row, column) => context.getImageData(width / 2 - 72 + 48 * column + 24, height / 2 - 48 + 48 * row + 24, 1, 1)
-        .data[0];
+      const middle = (size, count, i) => size / 2 + 48 * (i - count / 2) + 24;
+      const at = (row, column) => context.getImageData(middle(width, 3, column), middle(height, 2, row), 1, 1).data[0];
       const seen = [[at(0, 0), at(0, 1), at(0, 2)], [at(1, 0), at(1, 1), at(1, 2)]];
       canvas.aim({ row: 1, column: 1 });
       const words = canvas.readout.textContent, label = canvas.size.textContent;
@@ -151,31 +151,34 @@ def test_pointing_at_a_bar_marks_its_rows_and_the_other_way_round(page: Page, ma
     rows = [in_browser(page, "NeuroAL.matrixFigures.rowsOfBar", matrix, bar) for bar in range(4)]
     assert rows == [[0], [1, 2], [], [3]]
     assert [in_browser(page, "NeuroAL.matrixFigures.barOfRow", matrix, row) for row in range(4)] == [0, 1, 1, 3]
-    figure = in_browser(page, "NeuroAL.matrixFigures.rowHistogram", matrix, LIGHT, [1])
-    assert figure["data"][0]["y"] == [1, 2, 0, 1]
-    assert figure["data"][0]["x"] == pytest.approx([3 / 8, 4 / 8, 5 / 8, 6 / 8], abs=1e-5)
-    assert [c == LIGHT["uniform"] for c in figure["data"][0]["marker"]["color"]] == [False, True, False, False]
+    [bars] = in_browser(page, "NeuroAL.matrixFigures.rowHistogram", matrix, LIGHT)["data"]
+    assert bars["y"] == [1, 2, 0, 1] and bars["x"] == pytest.approx([3 / 8, 4 / 8, 5 / 8, 6 / 8], abs=1e-5)
+    marks = in_browser(page, "NeuroAL.matrixFigures.barMarks", matrix, LIGHT, [1, 2, 3])
+    assert [(m["x0"], m["x1"], m["y1"]) for m in marks] == [(0.4375, 0.5625, 2), (0.6875, 0.8125, 1)]
 
 
 def test_inputs_are_sorted_by_their_dense_norm_or_not(page: Page, matrix: dict[str, Any]) -> None:
     script = """(matrix, palette, sorted, marked) => {
-      const { norms, orderOf } = NeuroAL.matrixFigures;
-      return norms(matrix, palette, orderOf(matrix, sorted), marked).data;
+      const { normMarks, norms, orderOf } = NeuroAL.matrixFigures, order = orderOf(matrix, sorted);
+      return [norms(matrix, palette, order).data, normMarks(matrix, palette, order, marked)];
     }"""
-    pruned, dense, ring = in_browser(page, script, matrix, LIGHT, True, [6])
+    (pruned, dense), (line, ring, dead) = in_browser(page, script, matrix, LIGHT, True, [6, 7])
     assert [data[0] for data in dense["customdata"]] == [7, 6, 5, 4, 3, 2, 1, 0]
     assert dense["y"] == pytest.approx([n / 36 for n in range(8, 0, -1)], abs=1e-5)
     assert pruned["y"][0] is None, "a logarithm has no zero"
     assert pruned["y"][1] == pytest.approx(7 / 28)
-    assert (ring["x"], ring["y"]) == ([1], [pytest.approx(7 / 28)])
-    assert in_browser(page, script, matrix, LIGHT, False, [6])[2]["x"] == [6]
+    assert (line["x0"], ring["xanchor"], ring["yanchor"]) == (1, 1, pytest.approx(7 / 28))
+    assert (dead["type"], dead["x0"]) == ("line", 0)
+    assert in_browser(page, script, matrix, LIGHT, False, [6])[1][0]["x0"] == 6
 
 
 def test_drivers_are_drawn_against_sparsity(page: Page, matrix: dict[str, Any]) -> None:
-    dots, ring = in_browser(page, "NeuroAL.matrixFigures.drivers", matrix, LIGHT, [3])["data"]
+    [dots] = in_browser(page, "NeuroAL.matrixFigures.drivers", matrix, LIGHT)["data"]
     assert dots["x"] == [0.4, 0.2, 0.2, 0.1] and dots["y"] == [3 / 8, 0.5, 0.5, 0.75]
-    assert (ring["x"], ring["y"]) == ([0.1], [0.75])
-    assert in_browser(page, "NeuroAL.matrixFigures.drivers", {**matrix, "driver": None}, LIGHT) is None
+    [ring] = in_browser(page, "NeuroAL.matrixFigures.driverMarks", matrix, LIGHT, [3])
+    assert (ring["xanchor"], ring["yanchor"]) == (0.1, 0.75)
+    for nothing in (None, [0, 0, 0, 0]):
+        assert in_browser(page, "NeuroAL.matrixFigures.drivers", {**matrix, "driver": nothing}, LIGHT) is None
 
 
 def test_what_is_said_of_it(page: Page, matrix: dict[str, Any]) -> None:
@@ -190,12 +193,14 @@ def test_what_is_said_of_it(page: Page, matrix: dict[str, Any]) -> None:
         == "The 4 rows have lost 37.5\u00a0% to 75.0\u00a0% of their weights."
     )
     table = in_browser(page, f"{words}.damageTable", matrix)["rows"]
-    assert table[0] == ["7", "22.2\u00a0%", "0\u00a0%", "−22.2\u00a0%", "84.8\u00a0%"] and len(table) == 8
+    assert table[0] == ["7", "22.2", "0", "−22.2", "84.8"] and len(table) == 8
     assert "shrink by 22.2\u00a0%" in in_browser(page, f"{words}.normWords", matrix)
-    assert in_browser(page, f"{words}.driverWords", matrix).endswith("Correlation of driver and sparsity: -0.93.")
+    assert in_browser(page, f"{words}.driverWords", matrix).endswith("Correlation of driver and sparsity: −0.89.")
     flat = {**matrix, "zeros": [4, 4, 4, 4]}
     assert "All rows are equally sparse" in in_browser(page, f"{words}.driverWords", flat)
+    same = {**matrix, "driver": [0, 0, 0, 0]}
+    assert "So nothing drives them" in in_browser(page, f"{words}.driverWords", same)
     undriven = {**matrix, "driver": None, "undriven": "Nothing reads it."}
     assert in_browser(page, f"{words}.driverWords", undriven) == "Nothing reads it."
-    assert [in_browser(page, f"{words}.points", share) for share in (0.0651, 0.000651, 0.00000651, 0)] == [
-        "6.51\u00a0%", "0.0651\u00a0%", "0.000651\u00a0%", "0\u00a0%"]  # fmt: skip
+    told = [in_browser(page, f"{words}.points", share) for share in (0.0651, 0.000651, 0.00000651, 0)]
+    assert told == ["6.51", "0.0651", "0.000651", "0"]
