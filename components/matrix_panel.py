@@ -20,9 +20,10 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets" / "matrix"
 # It keeps the address of the page as the history does.
 CLIENT = ASSETS.parent / "history" / "client.js"
 
-# In the order in which they need each other; all of them need those of the live view. The first two are enough for a
+# In the order in which they need each other; all of them need those of the live view. The first ones are enough for a
 # canvas alone: ``NeuroAL.MatrixCanvas``.
-SCRIPTS = ("cells.js", "canvas.js", "figures.js", "words.js", "source.js", "matrix.js")
+CANVAS = ("cells.js", "viewport.js", "paint.js", "gestures.js", "canvas.js")
+SCRIPTS = (*CANVAS, "figures.js", "words.js", "source.js", "cards.js", "matrix.js")
 
 _VISITS = itertools.count(1)
 

@@ -23,7 +23,7 @@ from neuroal.inspection.record import Seen
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
     opened = browser.new_page()
-    own = [matrix_panel.ASSETS / name for name in ("cells.js", "figures.js", "words.js", "canvas.js")]
+    own = [matrix_panel.ASSETS / name for name in (*matrix_panel.CANVAS, "figures.js", "words.js")]
     for path in (*(live.ASSETS / name for name in ("status.js", "plotting.js", "cards.js")), *own):
         opened.add_script_tag(content=path.read_text(encoding="utf-8"))
     yield opened
@@ -123,7 +123,7 @@ def test_the_canvas_alone_draws_whole_pixels_and_tells_what_is_pointed_at(page: 
       const seen = [[at(0, 0), at(0, 1), at(0, 2)], [at(1, 0), at(1, 1), at(1, 2)]];
       canvas.aim({ row: 1, column: 1 });
       const words = canvas.readout.textContent, label = canvas.size.textContent;
-      canvas.keydown({ key: "ArrowUp", preventDefault() {} });
+      canvas.gestures.keydown({ key: "ArrowUp", preventDefault() {} });
       canvas.destroy();
       return { seen, words, label, told };
     }"""
