@@ -14,18 +14,19 @@
   // Milliseconds without a change of the view before its part is asked for.
   const CALM_MS = 90;
 
-  const HINT = "Wheel or pinch zooms (click first, or hold Ctrl), drag moves. Keys: arrows point, + and − zoom, 0 shows all.";
+  const HINT = "Wheel or pinch zooms (click first, or hold Ctrl), drag moves."
+    + " Keys: arrows point, + and − zoom, 0 shows all.";
 
   class MatrixCanvas {
     /**
      * @param {HTMLElement} element where to build it
      * @param {{rows: number, columns: number, bits: ?Uint8Array, cells: ?{size: number, counts: ArrayLike<number>},
      *     load: ?Function, palette: ?object, label: ?string, onHover: ?Function, labels: ?object}} options
-     *     exactly one of: `bits`, the whole mask, each row in whole bytes, the first column in the highest bit, 1 is kept;
-     *     `cells`, only how many weights are kept in each square of so many; `load(window)`, a promise of the counts of a
-     *     window (see cells.js). `palette`: colours `kept`, `pruned`, `mark`. `onHover(place)`: a person points at
-     *     `{row, column, rows, columns, kept, weights}` (the first row and column of a dot, and how many it stands for),
-     *     or null at nothing. `labels`: what rows and columns are called, in the singular.
+     *     exactly one of: `bits`, the whole mask, each row in whole bytes, the first column in the highest bit, 1 is
+     *     kept; `cells`, only how many are kept in each square of `size` × `size`, row after row; `load(window)`, a
+     *     promise of the counts of a window (see cells.js). `palette`: colours `kept`, `pruned`, `mark` as #rrggbb.
+     *     `onHover(place)`: a person points at `{row, column, rows, columns, kept, weights}` (the first row and column
+     *     of a dot, and how many it stands for), or at nothing: null. `labels`: what a `row` and a `column` are called.
      */
     constructor(element, options) {
       this.element = element;
@@ -151,8 +152,10 @@
     /** Point at the next dot in a direction, and bring it onto the screen; at first at the middle. */
     step(down, across, times) {
       if (!this.view.levels) return;
-      const { rows, columns } = this.options, far = times * this.view.level.cell, { row, column } = this.point ?? this.view.middle;
-      const next = (from, way, count) => Math.min(Math.max(Math.floor(from) + (this.point && way ? way * far : 0), 0), count - 1);
+      const { rows, columns } = this.options, far = times * this.view.level.cell;
+      const { row, column } = this.point ?? this.view.middle;
+      const next = (from, way, count) =>
+        Math.min(Math.max(Math.floor(from) + (this.point && way ? way * far : 0), 0), count - 1);
       const point = { row: next(row, down, rows), column: next(column, across, columns) };
       this.view.bring(point);
       this.aim(point);
@@ -172,19 +175,21 @@
     dotAt({ row, column }) {
       const { cell } = this.view.level, { rows, columns } = this.options;
       const top = row - (row % cell), left = column - (column % cell), part = this.grid?.part;
-      const found = { row: top, column: left, rows: Math.min(cell, rows - top), columns: Math.min(cell, columns - left) };
-      const weights = found.rows * found.columns;
+      const down = Math.min(cell, rows - top), across = Math.min(cell, columns - left), weights = down * across;
+      const found = { row: top, column: left, rows: down, columns: across };
       if (part?.cell !== cell) return { ...found, weights, kept: null };
-      const i = (top - part.top) / cell, j = (left - part.left) / cell, { down, across } = dotsOf(part);
-      const there = i >= 0 && j >= 0 && i < down && j < across;
-      return { ...found, weights, kept: there ? this.grid.counts[i * across + j] : null };
+      const i = (top - part.top) / cell, j = (left - part.left) / cell, dots = dotsOf(part);
+      const there = i >= 0 && j >= 0 && i < dots.down && j < dots.across;
+      return { ...found, weights, kept: there ? this.grid.counts[i * dots.across + j] : null };
     }
 
     words({ row, column, rows, columns, kept, weights }) {
       const { labels } = this.options;
-      const span = (name, first, count) => (count === 1 ? `${name} ${first}` : `${name}s ${first} to ${first + count - 1}`);
+      const span = (name, first, count) =>
+        (count === 1 ? `${name} ${first}` : `${name}s ${first} to ${first + count - 1}`);
       const where = `${span(labels.row, row, rows)}, ${span(labels.column, column, columns)}`;
-      const state = kept === null ? "" : weights === 1 ? (kept ? ": kept" : ": pruned") : `: ${kept} of ${weights} kept`;
+      const state = kept === null ? ""
+        : weights === 1 ? (kept ? ": kept" : ": pruned") : `: ${kept} of ${weights} kept`;
       return where.slice(0, 1).toUpperCase() + where.slice(1) + state;
     }
 
@@ -240,16 +245,16 @@
 
     drawLegend() {
       const { cell } = this.view.level;
-      setText(this.size, cell === 1 ? "Each square is one weight." : `Each dot is ${cell} × ${cell} weights, mixed by how`
-        + " many of them are kept.");
+      setText(this.size, cell === 1 ? "Each square is one weight."
+        : `Each dot is ${cell} × ${cell} weights, mixed by how many of them are kept.`);
       for (const name of ["kept", "pruned"]) this.swatches[name].style.backgroundColor = this.palette[name];
     }
   }
 
   /** Whether one window has all of another, in the same cells. */
   function covers(have, wanted) {
-    return Boolean(have) && have.cell === wanted.cell && have.top <= wanted.top && have.left <= wanted.left
-      && have.top + have.rows >= wanted.top + wanted.rows && have.left + have.columns >= wanted.left + wanted.columns;
+    if (!have || have.cell !== wanted.cell || have.top > wanted.top || have.left > wanted.left) return false;
+    return have.top + have.rows >= wanted.top + wanted.rows && have.left + have.columns >= wanted.left + wanted.columns;
   }
 
   Object.assign(NeuroAL, { MatrixCanvas });

@@ -1,6 +1,6 @@
 /**
- * The cards of one matrix: its mask, rows, inputs, drivers and most damaged inputs. What is pointed at in one is marked in
- * the others: rows with rows, inputs with inputs. All text is written with textContent.
+ * The cards of one matrix: its mask, rows, inputs, drivers and most damaged inputs. What is pointed at in one is marked
+ * in the others: rows with rows, inputs with inputs. All text is written with textContent.
  */
 (() => {
   "use strict";
@@ -10,17 +10,17 @@
   const words = NeuroAL.matrixWords;
 
   const TEXTS = {
-    mask: ["Its mask", "One row for each output, one column for each input of this linear; coloured where the weight is kept."
-      + " These are the run's own bits, at whole pixels; nothing is drawn between them."],
-    rows: ["How sparse its rows are", "Each bar: how many rows have lost this share of their weights. Point at a bar to mark"
-      + " its rows in the mask."],
-    norms: ["What its inputs bring", "Activation norms of every input on the calibration text, as shares of their sum, in the"
-      + " dense and in the pruned model; the two get the same hidden states. The distance between the curves, per input, is"
-      + " this matrix's alignment term."],
-    drivers: ["What drives its rows", "Each dot is a row: how much activation the linear that reads it has lost, and how"
-      + " sparse it is. This is the finished run; a row step went by the same figure before it varied the rows."],
-    damaged: ["The ten most damaged inputs", "Inputs whose part of the summed norms changed most, and each one's share of the"
-      + " squared distance between the curves. Point at one to find its column."],
+    mask: ["Its mask", "One row for each output, one column for each input of this linear; coloured where the weight is"
+      + " kept. These are the run's own bits, at whole pixels; nothing is drawn between them."],
+    rows: ["How sparse its rows are", "Each bar: how many rows have lost this share of their weights. Point at a bar to"
+      + " mark its rows in the mask."],
+    norms: ["What its inputs bring", "Activation norms of every input on the calibration text, as shares of their sum,"
+      + " in the dense and in the pruned model; the two get the same hidden states. The distance between the curves,"
+      + " per input, is this matrix's alignment term."],
+    drivers: ["What drives its rows", "Each dot is a row: how much activation the linear that reads it has lost, and"
+      + " how sparse it is. This is the finished run; a row step went by the same figure before it varied the rows."],
+    damaged: ["The ten most damaged inputs", "Inputs whose part of the summed norms changed most, and each one's share"
+      + " of the squared distance between the curves. Point at one to find its column."],
   };
 
   // Those that are plots, by what pointing at a point of theirs means.
@@ -43,7 +43,8 @@
       new MutationObserver(() => { this.canvas?.repaint(this.colours()); this.touch(); })
         .observe(document.body, { attributes: true, attributeFilter: ["class"] });
       new ResizeObserver(() => {
-        for (const plot of grid.querySelectorAll(".js-plotly-plot")) if (plot.offsetWidth) this.plotly.Plots.resize(plot);
+        for (const plot of grid.querySelectorAll(".js-plotly-plot"))
+          if (plot.offsetWidth) this.plotly.Plots.resize(plot);
         this.schedule();
       }).observe(grid);
     }
@@ -51,12 +52,13 @@
     // --- building ---------------------------------------------------------------------------------------------------
 
     makeCard(name) {
-      const [title, explain] = TEXTS[name], node = this.grid.appendChild(make("section", `na-card na-card-matrix-${name}`));
+      const [title, explain] = TEXTS[name];
+      const node = this.grid.appendChild(make("section", `na-card na-card-matrix-${name}`));
       const head = node.appendChild(make("div", "na-card-head"));
       head.append(make("h3", "na-card-title", title));
       node.append(make("p", "na-card-explain", explain));
       const body = node.appendChild(make("div", name === "mask" ? "" : name === "damaged" ? "na-table" : "na-plot"));
-      if (PLOTS.includes(name)) body.setAttribute("role", "img");
+      if (PLOTS.includes(name)) body.setAttribute("role", "group"); // not an image: it has buttons
       const said = node.appendChild(make("p", "na-matrix-said"));
       return { node, head, body, said, hidden: node.appendChild(make("div", "na-hidden")) };
     }
@@ -80,9 +82,10 @@
 
     /** A row of the table marks its input where it is pointed at, and leads to its column where it is pressed. */
     makeDamage(row, index) {
-      const button = make("button", "na-matrix-input", String(index)), here = () => this.mark({ columns: [index] });
-      const away = () => this.mark({});
-      Object.assign(button, { type: "button", onclick: () => this.canvas.reveal({ column: index }), onfocus: here, onblur: away });
+      const button = make("button", "na-matrix-input", String(index));
+      const here = () => this.mark({ columns: [index] }), away = () => this.mark({});
+      const find = () => this.canvas.reveal({ column: index });
+      Object.assign(button, { type: "button", onclick: find, onfocus: here, onblur: away });
       button.setAttribute("aria-label", `Input ${index}: show its column`);
       row.cells[0].replaceChildren(button);
       Object.assign(row, { onmouseenter: here, onmouseleave: away });
@@ -116,12 +119,13 @@
     }
 
     colours() {
-      const palette = paletteOf(this.grid, this.palettes);
-      return { kept: palette.chosen, pruned: palette.grid.startsWith("#") ? palette.grid : "#e4e4e7", mark: palette.uniform };
+      const { chosen, grid, uniform } = this.palettes[document.body.classList.contains("dark") ? "dark" : "light"];
+      return { kept: chosen, pruned: grid, mark: uniform };
     }
 
     showDamaged() {
-      const { damaged } = this.cards, { head, rows } = words.damageTable(this.matrix), table = textTable("", head, rows);
+      const { damaged } = this.cards, { head, rows } = words.damageTable(this.matrix);
+      const table = textTable("", head, rows);
       damaged.node.hidden = !this.matrix.dense;
       table.caption.remove(); // the heading above says it
       for (const cell of table.rows[0].cells) cell.scope = "col";
@@ -132,8 +136,9 @@
     /** In words, for everyone and for who cannot see the figures. */
     describe() {
       const { matrix, cards } = this;
-      const said = { rows: words.histogramWords(matrix), norms: words.normWords(matrix), drivers: words.driverWords(matrix) };
-      for (const [name, text] of Object.entries(said)) {
+      const said = { rows: words.histogramWords, norms: words.normWords, drivers: words.driverWords };
+      for (const name of PLOTS) {
+        const text = said[name](matrix);
         setText(cards[name].said, text);
         cards[name].body.setAttribute("aria-label", `${TEXTS[name][0]}. ${text}`);
       }

@@ -10,7 +10,9 @@
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
 
   // Sizes to zoom through: about a quarter more each time.
-  const CELLS = [4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 5, 4, 3, 2];
+  const CELLS = [
+    4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 5, 4, 3, 2,
+  ];
   const DOTS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48];
 
   /** Device pixels along the side of a weight. */

@@ -32,14 +32,16 @@
   function rowHistogram(matrix, palette) {
     const { edges, counts } = matrix.histogram, width = edges[1] - edges[0];
     const trace = {
-      type: "bar", x: counts.map((_, i) => (edges[i] + edges[i + 1]) / 2), y: counts, width: counts.map(() => width * 0.92),
+      type: "bar", x: counts.map((_, i) => (edges[i] + edges[i + 1]) / 2), y: counts,
+      width: counts.map(() => width * 0.92),
       customdata: counts.map((_, i) => spanOf(matrix, i)),
       marker: { color: palette.chosen },
       hovertemplate: "<b>%{y} rows</b><br>%{customdata} of their weights pruned<extra></extra>",
     };
     // Rows that all agree would be one bar as wide as the figure.
-    const middle = (edges[0] + edges[edges.length - 1]) / 2, reach = Math.max((edges[edges.length - 1] - edges[0]) / 2, 0.02);
-    const xaxis = axis(palette, "sparsity of a row", { tickformat: ".0%", range: [middle - reach * 1.05, middle + reach * 1.05] });
+    const first = edges[0], last = edges[edges.length - 1];
+    const middle = (first + last) / 2, reach = 1.05 * Math.max((last - first) / 2, 0.02);
+    const xaxis = axis(palette, "sparsity of a row", { tickformat: ".0%", range: [middle - reach, middle + reach] });
     return { data: [trace], layout: layout(palette, HEIGHT, xaxis, axis(palette, "rows", { rangemode: "tozero" })) };
   }
 
@@ -73,9 +75,11 @@
     const dots = (color) => ({ mode: "markers", marker: { color, size, opacity: 0.75 } });
     const sorted = order.some((column, i) => column !== i);
     const data = [
-      trace("pruned", "pruned", palette.chosen, dots), { ...trace("dense", "dense", palette.dense, sorted ? line : dots), legendrank: 1 },
+      trace("pruned", "pruned", palette.chosen, dots),
+      { ...trace("dense", "dense", palette.dense, sorted ? line : dots), legendrank: 1 },
     ];
-    const xaxis = axis(palette, sorted ? "rank by dense norm" : "input", { range: [-0.03 * order.length, 1.03 * order.length] });
+    const span = [-0.03 * order.length, 1.03 * order.length];
+    const xaxis = axis(palette, sorted ? "rank by dense norm" : "input", { range: span });
     const yaxis = axis(palette, "share of the summed norms", { type: "log", tickformat: ".2~%", dtick: "D2" });
     return { data, layout: layout(palette, HEIGHT, xaxis, yaxis) };
   }
@@ -98,7 +102,7 @@
     return { data: [trace], layout: { ...layout(palette, HEIGHT, xaxis, yaxis), showlegend: false } };
   }
 
-  // --- marks ----------------------------------------------------------------------------------------------------------
+  // --- marks --------------------------------------------------------------------------------------------------------
 
   /** A frame around the bars of these rows. */
   function barMarks(matrix, palette, rows) {
@@ -108,14 +112,12 @@
     }));
   }
 
-  /** A line through these inputs, and a ring around what the pruned model brings. */
+  /** A line through these inputs. (A ring would be flattened by the axis: Plotly sizes it before the logarithm.) */
   function normMarks(matrix, palette, order, columns) {
     if (!matrix.dense) return [];
-    return columns.flatMap((column) => {
-      const x = order.indexOf(column), line = { color: palette.uniform, width: 1 };
-      const through = { type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line };
-      return shown(matrix.pruned[column]) === null ? [through] : [through, ring(palette, x, matrix.pruned[column])];
-    });
+    const line = { color: palette.uniform, width: 2 };
+    return columns.map((column) => order.indexOf(column)).map((x) => (
+      { type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line }));
   }
 
   /** A ring around each of these rows; of many no single one is meant. */

@@ -12,7 +12,8 @@
 
   const ZOOMS = { "+": 1, "=": 1, "-": -1, "−": -1 };
   const WAYS = {
-    ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -Infinity], End: [0, Infinity],
+    ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
+    Home: [0, -Infinity], End: [0, Infinity],
   };
 
   const HEARD = ["pointerdown", "pointermove", "pointerup", "pointercancel", "pointerleave", "keydown", "blur"];

@@ -1,6 +1,6 @@
 /**
- * Inside one matrix of a run: which one is looked at, where it comes from, and its place in the address of the page. All
- * text is written with textContent.
+ * Inside one matrix of a run: which one is looked at, where it comes from, and its place in the address of the page.
+ * All text is written with textContent.
  */
 (() => {
   "use strict";
@@ -118,7 +118,8 @@
 
     async go(place) {
       const [block, , rows, columns] = this.overview.linears.find((one) => placeOf(one) === place);
-      const { source } = this, current = () => this.source === source && this.place === place, began = performance.now();
+      const { source } = this, current = () => this.source === source && this.place === place;
+      const began = performance.now();
       this.place = place;
       this.offer(block);
       try {

@@ -1,4 +1,4 @@
-/** What the routes of components/matrix_route.py are asked: the matrices of a run, one of them, and the bits of its mask. */
+/** What the routes of components/matrix_route.py are asked: the matrices of a run, one of them, and its bits. */
 (() => {
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});

@@ -133,6 +133,43 @@ def test_the_canvas_alone_draws_whole_pixels_and_tells_what_is_pointed_at(page: 
     assert [(t["row"], t["column"], t["kept"], t["weights"]) for t in found["told"]] == [(1, 1, 1, 1), (0, 1, 0, 1)]
 
 
+def test_the_canvas_asks_for_what_is_seen_and_shows_cells_of_one_size(page: Page) -> None:
+    """A mask too large to be had whole is asked for by the window, in the cells that fit; a failure is said."""
+    page.set_content("<div id=here style='width: 300px'></div><style>.na-mask { width: 300px; height: 200px }</style>")
+    script = """async () => {
+      const frame = () => new Promise((done) => requestAnimationFrame(done));
+      const settled = async () => { for (let i = 0; i < 3; i++) await frame(); };
+      const asked = [], here = document.getElementById("here"), shape = { rows: 1200, columns: 1500 };
+      const later = async (count) => { while (asked.length < count) await frame(); await settled(); };
+      let fails = false;
+      const load = async (part) => {
+        asked.push(part);
+        if (fails) throw new Error("The server is away.");
+        const { down, across } = NeuroAL.cells.dotsOf(part);
+        return new Uint8Array(down * across).fill(part.cell ** 2);
+      };
+      const canvas = new NeuroAL.MatrixCanvas(here, { ...shape, load });
+      await later(1);
+      canvas.aim({ row: 600, column: 700 });
+      const words = canvas.readout.textContent;
+      canvas.view.zoomTo(canvas.view.levels.length - 1, 150, 100);
+      fails = true;
+      await later(2); await settled();
+      const said = canvas.readout.textContent;
+      canvas.show({ rows: 8, columns: 8, cells: { size: 4, counts: [16, 0, 8, 4] } });
+      await settled();
+      canvas.aim({ row: 7, column: 1 });
+      return { asked, words, said, cells: canvas.readout.textContent, size: canvas.size.textContent };
+    }"""
+    found = page.evaluate(script)
+    assert found["asked"][0] == {"top": 0, "left": 0, "rows": 1200, "columns": 1500, "cell": 6}
+    assert found["words"] == "Rows 600 to 605, columns 696 to 701: 36 of 36 kept"
+    assert found["asked"][1]["cell"] == 1 and found["asked"][1]["rows"] < 10
+    assert found["said"] == "This part could not be had: The server is away."
+    assert found["cells"] == "Rows 4 to 7, columns 0 to 3: 8 of 16 kept"
+    assert found["size"].startswith("Each dot is 4 × 4 weights")
+
+
 # --- figures --------------------------------------------------------------------------------------------------------
 
 
@@ -162,13 +199,12 @@ def test_inputs_are_sorted_by_their_dense_norm_or_not(page: Page, matrix: dict[s
       const { normMarks, norms, orderOf } = NeuroAL.matrixFigures, order = orderOf(matrix, sorted);
       return [norms(matrix, palette, order).data, normMarks(matrix, palette, order, marked)];
     }"""
-    (pruned, dense), (line, ring, dead) = in_browser(page, script, matrix, LIGHT, True, [6, 7])
+    (pruned, dense), (line, dead) = in_browser(page, script, matrix, LIGHT, True, [6, 7])
     assert [data[0] for data in dense["customdata"]] == [7, 6, 5, 4, 3, 2, 1, 0]
     assert dense["y"] == pytest.approx([n / 36 for n in range(8, 0, -1)], abs=1e-5)
     assert pruned["y"][0] is None, "a logarithm has no zero"
     assert pruned["y"][1] == pytest.approx(7 / 28)
-    assert (line["x0"], ring["xanchor"], ring["yanchor"]) == (1, 1, pytest.approx(7 / 28))
-    assert (dead["type"], dead["x0"]) == ("line", 0)
+    assert (line["x0"], line["x1"], dead["x0"]) == (1, 1, 0)
     assert in_browser(page, script, matrix, LIGHT, False, [6])[1][0]["x0"] == 6
 
 
