@@ -16,7 +16,8 @@
      * @param {{palettes: object, plotly: Promise}} options
      */
     constructor(element, options) {
-      Object.assign(this, { element, run: "", place: "", wanted: "", overview: null, source: null, asking: null });
+      Object.assign(this, { element, run: "", place: "", wanted: "", note: "", overview: null, source: null });
+      this.asking = null;
       this.build(options.palettes);
       options.plotly.then((plotly) => { this.cards.plotly = plotly; this.cards.touch(); },
         () => this.say("The charts could not be loaded. Reload the page to try again."));
@@ -71,7 +72,7 @@
     forget() {
       this.asking?.abort();
       this.cards.clear();
-      Object.assign(this, { asking: null, overview: null, source: null, place: "", wanted: "" });
+      Object.assign(this, { asking: null, overview: null, source: null, place: "", wanted: "", note: "" });
       this.say("");
     }
 
@@ -98,6 +99,8 @@
         const blocks = [...new Set(overview.linears.map(([block]) => block))];
         this.block.replaceChildren(...blocks.map((block) => new Option(String(block), String(block))));
         const known = overview.linears.some((linear) => placeOf(linear) === this.wanted);
+        if (this.wanted && !known)
+          this.note = `This run has no matrix “${this.wanted.slice(0, 60)}”; here is the one whose input drifted most. `;
         await this.go(known ? this.wanted : placeOf(largest(overview.linears)));
       } catch (error) {
         if (error.name === "AbortError" || source !== this.source) return;
@@ -141,7 +144,8 @@
 
     show(figures, mask, ms) {
       const said = words.summaryOf(figures, this.overview.linears);
-      setText(this.summary, said);
+      setText(this.summary, this.note + said);
+      this.note = "";
       this.cards.show(figures, mask, `Mask of block ${figures.block}, ${figures.name}: ${said}`);
       this.say("");
       this.element.dataset.place = figures.place;

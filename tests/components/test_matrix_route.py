@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 
 from components.matrix_route import FAULT, UNKNOWN, add_matrix_route
 from neuroal.errors import UserError
@@ -135,6 +135,18 @@ def test_progress_faults_and_strangers(app: FastAPI, known: Known) -> None:
     assert refused.headers["cache-control"] == "no-store"
     known.found = RuntimeError("/a/path of the server")
     assert json.loads(get(app, RUN).text) == {"error": FAULT}
+
+
+@pytest.mark.parametrize("path", ["", "/0.up", "/0.up/cells?top=0&left=0&rows=1&columns=1"])
+def test_every_route_asks_for_the_apps_login(known: Known, path: str) -> None:
+    made = FastAPI()
+
+    @made.get("/login_check")
+    def check() -> None:
+        raise HTTPException(401)
+
+    add_matrix_route(made, known)
+    assert get(made, RUN + path).status_code == 401
 
 
 def test_a_gradio_app_whose_check_is_not_found_gets_no_route(known: Known) -> None:
