@@ -20,6 +20,7 @@ with uncollected():
     from components.learn_route import Lessons, add_learn_route
     from components.listing import Listing, whose_from_environment
     from components.listing_route import add_listing_route
+    from components.matrix_route import add_matrix_route
     from components.page import ASSETS, Records, build_page
     from components.stream import add_event_route
     from components.warmup import Warmup
@@ -55,6 +56,7 @@ def main() -> None:
     add_bundle_route(app, records)
     add_listing_route(app, Listing(workshop.jobs, whose))
     add_learn_route(app, Lessons())
+    add_matrix_route(app, workshop.inspector)
     warmup.start()
     try:
         page.block_thread()

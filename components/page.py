@@ -18,6 +18,7 @@ from components.history import build_history, wire_history
 from components.learn import LearnPath, wire_learn
 from components.listing import Listing, whose_from_environment
 from components.live import LiveRun
+from components.matrix_panel import MatrixPanel, wire_matrix
 from components.ratios import wire_ratios
 from components.refusal import refusal
 from components.sides import wire_sides
@@ -95,6 +96,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
                     form, actions = build_form(_build_actions)
                 with gr.Column(scale=9, min_width=340):
                     live = LiveRun(_first_example(records))
+                    matrix = MatrixPanel({"run": _first_example(records).get("run", "")})
             with gr.Tab("Learn", id="learn"):
                 LearnPath(elem_id="learn")
             with gr.Tab("Compare", id="compare") as compare_tab:
@@ -105,6 +107,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
                 history = build_history()
         wire_form(form)
         wire_ratios(form, live, records.read)
+        wire_matrix(matrix, live)
         _wire_engine(clock, engine, warmup)
         _wire_estimate(page, form, actions)
         started = _wire_run(form, actions, run_id, live, workshop)

@@ -7,6 +7,9 @@
     responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
   };
 
+  // Figures with a column for each block.
+  const BY_BLOCK = ["heatmap", "sparsity", "rows"];
+
   const TEXTS = {
     heatmap: {
       title: "Which blocks each lambda hurts",
@@ -163,6 +166,15 @@
       if (this.switch) this.showSwitch(state);
       figure.layout.uirevision = this.switch ? `${revision} ${this.shown(state)}` : revision;
       drawFigure(Plotly, this.plot, figure);
+      if (BY_BLOCK.includes(this.name)) this.tellBlocks();
+    }
+
+    /** Who shows more of a block learns which one a person presses. */
+    tellBlocks() {
+      if (this.telling) return;
+      this.telling = true;
+      this.plot.on("plotly_click", ({ points }) =>
+        document.dispatchEvent(new CustomEvent("na-block", { detail: points[0].x })));
     }
 
     shown(state) { return this.step || NeuroAL.activeStep(state); }

@@ -17,6 +17,7 @@ from neuroal.cluster.choice import cluster
 from neuroal.errors import UserError
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.importing import import_engine
+from neuroal.inspection.inspector import Inspector
 from neuroal.models.cache import data_folder
 from neuroal.runs.events import Event, Measured
 from neuroal.runs.housekeeping import Housekeeping
@@ -65,7 +66,8 @@ class Workshop:
         slots = self._cluster.slots if self._cluster else 1
         self.jobs = Jobs(store, self._cluster or self._engine, workers or slots)
         self.sweeps = Sweeps(self)
-        self.housekeeping = Housekeeping(self.jobs.store, lambda run_id: self._masks(run_id).unlink(missing_ok=True))
+        self.inspector = Inspector(self.jobs, self.folder / "inspected", self._masks, self._pair)
+        self.housekeeping = Housekeeping(self.jobs.store, self._forget)
 
     @property
     def pool(self) -> ModelPool:
@@ -160,6 +162,7 @@ class Workshop:
 
     def close(self) -> None:
         """Stops the workers; what was going is marked as interrupted."""
+        self.inspector.close()
         self.sweeps.close()
         self.jobs.close()
         self.housekeeping.stop()
@@ -207,6 +210,10 @@ class Workshop:
             while len(self._twins) > KEPT_TWINS:
                 self._twins.popitem(last=False)
             return lm, twin
+
+    def _forget(self, run_id: str) -> None:
+        self._masks(run_id).unlink(missing_ok=True)
+        self.inspector.forget(run_id)
 
     def _masks(self, run_id: str) -> Path:
         return self.folder / "pruned" / f"{run_id}.safetensors"
