@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, literal, update
 from sqlmodel import Session, col, select
 
 from neuroal.errors import UserError
@@ -95,17 +95,19 @@ class Store(Database):
             Taken: the run is another process's.
         """
         written = _json(payload)
+        mine = select(literal(run_id), literal(n), literal(t), literal(written)).where(
+            RunRow.id == run_id, col(RunRow.instance).in_(("", self.instance))
+        )
+        event = insert(EventRow).from_select(["run_id", "n", "t", "payload"], mine.with_for_update(read=True))
 
         def write(session: Session) -> None:
-            of = select(RunRow.instance).where(RunRow.id == run_id).with_for_update()  # nobody takes it over meanwhile
-            if session.exec(of).first() not in (None, "", self.instance):
+            # One statement, in which nobody takes the run over.
+            if session.execute(event, execution_options={"preserve_rowcount": True}).rowcount != 1:
+                session.get_one(RunRow, run_id)
                 raise Taken
-            session.add(EventRow(run_id=run_id, n=n, t=t, payload=written))
             if status:
-                row = session.get_one(RunRow, run_id)
-                row.status = status
-                if summary is not None:
-                    row.summary = _json(summary)
+                changes = {"status": status} | ({} if summary is None else {"summary": _json(summary)})
+                session.execute(update(RunRow).where(col(RunRow.id) == run_id).values(**changes))
 
         def written_before(session: Session) -> bool:
             """The connection was lost between the commit and its answer; another event of this number is a fault."""

@@ -23,7 +23,7 @@ from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store, Taken
 from neuroal.runs.workshop import Workshop
 from neuroal.sweeps.spec import SweepSpec
-from tests.runs.helpers import SMALL, Script, eventually, kinds, wait_for, weights_digest
+from tests.runs.helpers import PATIENCE, SMALL, Script, eventually, kinds, wait_for, weights_digest
 from tests.runs.postgresql import Server
 
 WHOLE = ["Queued", "RunStarted", *["StageStarted"] * 3, "RunFinished"]
@@ -214,10 +214,15 @@ def test_of_several_who_resume_a_run_one_does(replica: Callable[..., Replica]) -
 
 
 def test_a_process_that_stops_leaves_its_runs_to_the_others_at_once(a: Replica, b: Replica) -> None:
-    """Also the one whose engine says nothing and so cannot be stopped in time."""
+    """Also the one whose engine says nothing, so that stopping takes long."""
     run_id, waiting = a.hold("m"), a.jobs.start(RunSpec(model="n"))
-    a.jobs.close(timeout=0.01)
+    closing = threading.Thread(target=a.jobs.close, args=(PATIENCE,))
+    closing.start()
     assert wait_for(b.jobs, waiting) == wait_for(b.jobs, run_id) == "interrupted"
+    assert closing.is_alive()
+    a.script.release("m")
+    closing.join()
+    assert kinds(b.jobs, run_id) == ["Queued", "RunStarted", "RunInterrupted"]
     b.jobs.resume(run_id)
     assert wait_for(b.jobs, run_id) == "finished"
     [(_, earlier)] = b.script.calls
