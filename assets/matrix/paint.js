@@ -59,7 +59,8 @@
     const { width, height } = context.canvas;
     const right = Math.min(width, Math.ceil(shape.columns / cell) * dot - origin.x);
     const bottom = Math.min(height, Math.ceil(shape.rows / cell) * dot - origin.y);
-    const left = Math.max(0, -origin.x), top = Math.max(0, -origin.y), thick = Math.max(dot, 2);
+    const left = Math.max(0, -origin.x), top = Math.max(0, -origin.y);
+    const thick = Math.max(dot, 2 * Math.round(window.devicePixelRatio || 1)); // as thick on a fine screen
     const dots = (marked) => [...new Set(marked.map((index) => Math.floor(index / cell)))];
     const style = { many: marks.rows.length + marks.columns.length > FEW * cell, framed: dot > FRAMED };
     context.fillStyle = palette.mark;
