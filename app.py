@@ -20,6 +20,7 @@ with uncollected():
     from components.learn_route import Lessons, add_learn_route
     from components.listing import Listing, whose_from_environment
     from components.listing_route import add_listing_route
+    from components.others import Others
     from components.page import ASSETS, Records, build_page
     from components.stream import add_event_route
     from components.warmup import Warmup
@@ -53,7 +54,8 @@ def main() -> None:
     )
     add_event_route(app, records)
     add_bundle_route(app, records)
-    add_listing_route(app, Listing(workshop.jobs, whose))
+    listing = Listing(workshop.jobs, whose)
+    add_listing_route(app, listing, Others(listing, records.read))
     add_learn_route(app, Lessons())
     warmup.start()
     try:

@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from components.listing import MOST_OWN
+from components.listing import MOST_OWN, SECRET, STORAGE
 from components.live import live_config
 from components.scripts import LOADER, versioned, with_config
 from neuroal.topups import TOP_UPS
@@ -24,13 +24,9 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets" / "history"
 
 # In the order in which they need each other; all of them need those of the live view.
 SCRIPTS = (
-    "client.js", "labels.js", "row.js", "table.js", "undo.js", "compare_figures.js", "compare_tables.js",
+    "labels.js", "row.js", "table.js", "undo.js", "compare_figures.js", "compare_tables.js",
     "compare_describe.js", "compare.js", "history.js",
 )  # fmt: skip
-
-# Under these names the browser keeps the ids of the runs that it has started, newest first, and its secret, by which it
-# may change them (see neuroal/runs/owners.py).
-STORAGE, SECRET = "neuroal-own-runs", "neuroal-browser"
 
 # Constant, see components/live.py.
 _TEMPLATE = "<div class='na-live na-history'></div>"
@@ -82,8 +78,6 @@ class RunTable(gr.HTML):
             "styles": [live["style"]],
             "style": versioned(ASSETS / "history.css"),
             "scripts": [*live["scripts"], *(versioned(ASSETS / name) for name in SCRIPTS)],
-            "storage": STORAGE,
-            "secret": SECRET,
             "claimed": claimed(),
         }
         settings = {"apply_default_css": False, "padding": False, **kwargs}

@@ -33,6 +33,10 @@ MOST_OWN = 500
 STATUSES = (*GOING, *sorted(ENDED))
 ORDERS = ("created", "status", "achieved", "perplexity", "search_seconds")
 
+# Under these names the browser keeps the ids of what it has started, newest first, and its secret, by which it may
+# change runs (see neuroal/runs/owners.py).
+STORAGE, SECRET = "neuroal-own-runs", "neuroal-browser"
+
 # Longest text that is searched for, and tags at a time.
 MOST_LETTERS, MOST_TAGS = 200, 20
 
@@ -97,6 +101,10 @@ class Listing:
     @property
     def store(self) -> Store:
         return self.jobs.store
+
+    def kept(self, own: Sequence[str]) -> tuple[str, ...]:
+        """The runs among what a browser has kept."""
+        return tuple(own[:MOST_OWN])
 
     def page(self, query: Query, browser: str = "") -> dict[str, Any]:
         """One page of the list, pinned runs first.

@@ -108,7 +108,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         _wire_estimate(page, form, actions)
         started = _wire_run(form, actions, run_id, live, workshop)
         shown = _wire_arrival(page, form, actions, run_id, live, records)
-        wire_sweep(sweep, workshop, page, form, tabs, *shown)
+        wire_sweep(sweep, workshop, page, form, tabs, live, *shown)
         wire_learn(page, tabs)
         wire_history(history, page, tabs, started, run_id, *shown)
         listing = Listing(workshop.jobs, whose_from_environment())

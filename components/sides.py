@@ -11,8 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.history import STORAGE
-from components.listing import MOST_LETTERS, MOST_OWN, Listing, Query
+from components.listing import MOST_LETTERS, MOST_OWN, STORAGE, Listing, Query
 from neuroal.errors import UserError
 
 # Values of the menus beside ids of runs.

@@ -11,6 +11,7 @@ import gradio as gr
 
 from components.controls import model_choices
 from components.form import Form, spec_from
+from components.live import LiveRun
 from components.refusal import refusal
 from components.tradeoff_map import TradeoffMap
 from neuroal.errors import UserError
@@ -40,6 +41,11 @@ REMEMBER_SWEEP = """(sweep) => {
 }"""
 
 NO_SWEEP = "⚠️ No sweep is open; press Start to begin one."
+
+ON_MAP = "You are looking at your run on the map of a sweep."
+ON_ITS_OWN = (
+    "No sweep has figures that compare with this run's, so it is on a map of single runs; press Start for a sweep."
+)
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -141,6 +147,7 @@ def wire_sweep(
     page: gr.Blocks,
     form: Form,
     tabs: gr.Tabs,
+    live: LiveRun,
     show: Callable[[str], list[Any]],
     outputs: list[Any],
 ) -> None:
@@ -149,6 +156,7 @@ def wire_sweep(
     Args:
         form: whose settings all runs of a sweep have.
         tabs: of the page; the ids ``prune`` and ``tradeoffs`` are opened.
+        live: its event ``mapped`` leads to the map.
         show: values for ``outputs`` that lead to a run.
     """
     _wire_asking(sweep, workshop, page, form)
@@ -169,6 +177,12 @@ def wire_sweep(
             return [gr.skip(), gr.skip(), unknown, gr.Tabs(selected="tradeoffs")]
         return [wanted, {"sweep": wanted}, "You are looking at the sweep of this link.", gr.Tabs(selected="tradeoffs")]
 
+    def to_map(event: gr.EventData) -> list[Any]:
+        """A run is to be seen on the map of a sweep, or of single runs."""
+        wanted, told = str(event.sweep), ON_MAP if event.sweep else ON_ITS_OWN
+        return [wanted, {"sweep": wanted, "run": str(event.run)}, told, gr.Tabs(selected="tradeoffs")]
+
+    live.mapped(to_map, None, [sweep.sweep_id, sweep.map, sweep.answer, tabs], concurrency_limit=None, **_QUIET)
     sweep.map.opened(open_run, None, [*outputs, tabs], concurrency_limit=None, **_QUIET)
     page.load(arrive, None, [sweep.sweep_id, sweep.map, sweep.answer, tabs], concurrency_limit=None, **_QUIET)
 

@@ -225,8 +225,14 @@ class Store(Database):
         """
         return self._do(lambda session: pack_log(session, run_id))
 
+    def newest(self, kind: str, limit: int) -> list[str]:
+        """Ids of a kind that are not deleted, newest first."""
+        known = select(RunRow.id).where(RunRow.kind == kind, RunRow.deleted == "")
+        found = known.order_by(col(RunRow.created).desc()).limit(limit)
+        return list(self._do(lambda session: session.exec(found).all()))
+
     def unsummarised(self) -> list[str]:
-        """Runs that ended before summaries were kept."""
+        """Runs that ended before summaries said all that they do now."""
         return self._do(unsummarised)
 
     def summarise(self, run_id: str, summary: dict[str, Any]) -> None:
