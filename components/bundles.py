@@ -1,4 +1,4 @@
-"""Bundles on the page: ``GET /gradio_api/runs/{run_id}/bundle`` gives a run away, and an upload takes one in."""
+"""Bundles on the page: ``GET /gradio_api/runs/{run_id}/bundle`` gives a run or a sweep away, an upload takes one in."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import plotly.graph_objects as go
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from plotly.offline import get_plotlyjs
 
 from components.charts import LIGHT, figures, fold_all
 from components.stream import login
+from components.sweep_fold import fold_sweep_all
+from components.tradeoffs import gain, tradeoff
 from neuroal.errors import UserError
 from neuroal.runs.jobs import Jobs
-from neuroal.sharing.bundle import NOT_ONE, read_bundle, write_bundle
+from neuroal.sharing.archive import NOT_ONE
+from neuroal.sharing.bundle import read_bundle, write_bundle
+from neuroal.sharing.sweep_bundle import read_sweep, write_sweep
+from neuroal.sweeps.sweeps import KIND, Sweeps
 
 PATH = "/gradio_api/runs/{run_id}/bundle"
 
@@ -35,15 +40,30 @@ def add_bundle_route(app: FastAPI, source: EventSource) -> None:
     """Adds the route to a launched Gradio app. If the app asks for a login, so does the route."""
 
     @app.get(PATH, include_in_schema=False, dependencies=login(app))
-    async def bundle(run_id: str, request: Request) -> Response:
+    async def bundle(run_id: str) -> Response:
         try:
-            packed = await run_in_threadpool(lambda: packed_run(source.read(run_id, 0)[0]))
+            packed = await run_in_threadpool(packed_of, source, run_id)
         except KeyError:
             return JSONResponse({"error": "This run is not known here; it may have been removed."}, status_code=404)
         except UserError as refusal:
             return JSONResponse({"error": str(refusal)}, status_code=409)
-        headers = {"Content-Disposition": 'attachment; filename="neuroal-run.zip"', "Cache-Control": "no-store"}
+        name = "neuroal-sweep.zip" if _is_sweep(run_id) else "neuroal-run.zip"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         return Response(packed, media_type="application/zip", headers=headers)
+
+
+def packed_of(source: EventSource, run_id: str) -> bytes:
+    """The bundle of a run or a sweep.
+
+    Raises:
+        KeyError: it is not known. UserError: it is not over, or about someone's own text.
+    """
+    records = source.read(run_id, 0)[0]
+    if not _is_sweep(run_id):
+        return packed_run(records)
+    target = io.BytesIO()
+    write_sweep(target, records, lambda run: source.read(run, 0)[0], map_pages)
+    return target.getvalue()
 
 
 def packed_run(records: list[Record]) -> bytes:
@@ -55,7 +75,22 @@ def packed_run(records: list[Record]) -> bytes:
 
 def chart_pages(records: list[Record]) -> dict[str, str]:
     """Every chart of a run as a page of its own, and the library that draws them once beside them."""
-    drawn = figures(fold_all(records), palette=LIGHT)
+    return _pages(figures(fold_all(records), palette=LIGHT))
+
+
+def map_pages(records: list[Record]) -> dict[str, str]:
+    """The map of a sweep and its gains, likewise."""
+    return _pages(map_figures(records))
+
+
+def map_figures(records: list[Record]) -> dict[str, dict[str, Any]]:
+    """By name, those that have something to say."""
+    state = fold_sweep_all(records)
+    drawn = {"map": tradeoff(state, LIGHT), "gain": gain(state, LIGHT)}
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def _pages(drawn: dict[str, dict[str, Any]]) -> dict[str, str]:
     if not drawn:
         return {}
     pages = {f"{name}.html": _page(figure) for name, figure in drawn.items()}
@@ -70,6 +105,26 @@ def _page(figure: dict[str, Any]) -> str:
     return whole.to_html(include_plotlyjs="plotly.min.js", config=config)
 
 
+def _is_sweep(run_id: str) -> bool:
+    return run_id.startswith(f"{KIND}-")
+
+
+def adopted_sweep(sweeps: Sweeps, path: str | Path) -> str:
+    """The id of the sweep in an uploaded bundle.
+
+    Raises:
+        UserError: as ``read_sweep``, or a log that cannot be drawn.
+    """
+    found = read_sweep(Path(path))
+    try:
+        map_figures(found.records({}))
+        for _, run in found.runs():
+            figures(fold_all(run.records), palette=LIGHT)
+    except Exception as error:  # whatever logs that were put together by hand lead to
+        raise UserError(NOT_ONE.format(kind=KIND)) from error
+    return sweeps.adopt(found)
+
+
 def adopted(jobs: Jobs, path: str | Path) -> str:
     """The id of the run in an uploaded bundle.
 
@@ -80,5 +135,5 @@ def adopted(jobs: Jobs, path: str | Path) -> str:
     try:
         figures(fold_all(found.records), palette=LIGHT)
     except Exception as error:  # whatever a log that was put together by hand leads to
-        raise UserError(NOT_ONE) from error
+        raise UserError(NOT_ONE.format(kind="run")) from error
     return jobs.adopt(found.spec, found.records)

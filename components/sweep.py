@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from components.bundles import adopted_sweep
 from components.controls import model_choices
 from components.form import Form, spec_from
 from components.live import LiveRun
@@ -63,6 +64,7 @@ class Sweep:
     answer: gr.Markdown
     sweep_id: gr.Textbox
     map: TradeoffMap
+    bundle: gr.UploadButton
 
 
 def build_sweep(example: Example | None = None) -> Sweep:
@@ -102,11 +104,12 @@ def build_sweep(example: Example | None = None) -> Sweep:
                 cancel = gr.Button("Cancel", size="sm", min_width=80, elem_id="sweep-cancel")
                 resume = gr.Button("Resume", size="sm", min_width=80, elem_id="sweep-resume")
             answer = gr.Markdown(elem_id="sweep-answer", container=False)
+            bundle = gr.UploadButton("Open a bundle", file_types=[".zip"], size="sm", elem_id="sweep-bundle")
         with gr.Column(scale=9, min_width=340):
             shown = TradeoffMap({"sweep": example.id, "caption": example.caption} if example else None)
     sweep_id = gr.Textbox(visible=False, label="Sweep")
     choices = (models, pruners, methods, sparsities, patterns, seeds)
-    return Sweep(choices, estimate, start, pause, cancel, resume, answer, sweep_id, shown)
+    return Sweep(choices, estimate, start, pause, cancel, resume, answer, sweep_id, shown, bundle)
 
 
 def sweep_from(base: RunSpec, *chosen: Any) -> SweepSpec:
@@ -241,6 +244,16 @@ def _wire_going(sweep: Sweep, workshop: Workshop) -> None:
         return {"sweep": sweep_id}, "Going on with what is left."
 
     looked = {"concurrency_limit": 8, **_QUIET}
+
+    def take_in(path: str) -> tuple[Any, Any, str]:
+        try:
+            taken = adopted_sweep(workshop.sweeps, path)
+        except UserError as error:
+            return gr.skip(), gr.skip(), refusal(error)
+        return taken, {"sweep": taken}, "You are looking at the sweep of this bundle."
+
+    shown = [sweep.sweep_id, sweep.map, sweep.answer]
+    sweep.bundle.upload(take_in, sweep.bundle, shown, concurrency_limit=2, **_QUIET)
     sweep.pause.click(pause, sweep.sweep_id, sweep.answer, **looked)
     sweep.cancel.click(cancel, sweep.sweep_id, sweep.answer, **looked)
     sweep.resume.click(resume, sweep.sweep_id, [sweep.map, sweep.answer], **looked)

@@ -6,7 +6,7 @@
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
   const { AXES, make, setText } = NeuroAL;
-  const { leftOut, nameOf, number, percent, seconds, sentenceOf, signed, verdictOf } = NeuroAL.mapText;
+  const { isOver, leftOut, nameOf, number, percent, seconds, sentenceOf, signed, verdictOf } = NeuroAL.mapText;
 
   const DRAW_EVERY_MS = 150;
   const RECORDED = "example-";
@@ -103,6 +103,9 @@
     buildRuns() {
       this.runs = this.card("runs", "Its runs");
       this.table = this.runs.node.appendChild(make("div", "na-table"));
+      this.bundle = this.runs.node.appendChild(make("a", "na-bundle", "Download this sweep as a bundle"));
+      Object.assign(this.bundle, { download: "",
+        title: "A .zip with the logs of all its runs, the map, tables and a script; it opens in any instance of this app." });
     }
 
     // --- what is looked at ------------------------------------------------------------------------------------------
@@ -250,6 +253,8 @@
       const fields = { control: false, status: "other run", reused: false, message: "" };
       for (const point of beside) this.row(body.insertRow(), { ...point, ...fields });
       this.table.replaceChildren(table);
+      this.bundle.href = `${NeuroAL.rootOf()}/gradio_api/runs/${encodeURIComponent(this.sweep)}/bundle`;
+      this.bundle.hidden = !this.sweep || this.recorded || !isOver(this.state);
     }
 
     row(row, member) {

@@ -5,6 +5,8 @@
 
   const ENDED = ["finished", "failed", "cancelled", "interrupted"];
 
+  const isOver = (state) => ENDED.includes(state.status);
+
   const percent = (share) => `${NeuroAL.fixed(100 * share, 1).replace(/\.0$/, "")} %`;
   const signed = (share) => `${share > 0 ? "+" : share < 0 ? "−" : ""}${NeuroAL.fixed(Math.abs(100 * share), 1)} %`;
   const number = (value) => (value === null || value === undefined ? ""
@@ -20,7 +22,7 @@
     const parts = [`${finished} of ${runs} runs done${reused ? ` (${reused} answered before)` : ""}`];
     if (failed && state.status !== "running") parts.push(`${failed} not finished`);
     const done = parts.join(", ");
-    if (ENDED.includes(state.status)) return `${done}. ${ENDINGS[state.status](state)}`;
+    if (isOver(state)) return `${done}. ${ENDINGS[state.status](state)}`;
     const now = state.members.filter((m) => m.status === "running").map(nameOf).join("; ");
     const fresh = finished - reused, left = runs - finished - failed;
     const about = fresh && left ? ` About ${NeuroAL.durationText((state.t / fresh) * left)} left.` : "";
@@ -49,5 +51,5 @@
     return `${label} ${often}: ${size}${runs > 1 ? " on average" : ""}${price}.`;
   }
 
-  NeuroAL.mapText = { leftOut, nameOf, number, percent, seconds, sentenceOf, signed, verdictOf };
+  NeuroAL.mapText = { isOver, leftOut, nameOf, number, percent, seconds, sentenceOf, signed, verdictOf };
 })();

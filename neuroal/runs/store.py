@@ -91,10 +91,17 @@ class Store(Database):
         self._do(write, done=written_before)
 
     def adopt(
-        self, run_id: str, spec: str, records: Sequence[dict[str, Any]], status: str, summary: dict[str, Any]
+        self,
+        run_id: str,
+        spec: str,
+        records: Sequence[dict[str, Any]],
+        status: str,
+        summary: dict[str, Any],
+        kind: str = "run",
     ) -> None:
         """A run that was made elsewhere, whole. It has no key: nobody's question is answered by it."""
         fields = {"id": run_id, "key": "", "spec": spec, "status": status, "created": now(), "summary": _json(summary)}
+        fields["kind"] = kind
         log = [
             {"run_id": run_id, "n": r["n"], "t": r["t"], "payload": _json({k: r[k] for k in r if k not in ("n", "t")})}
             for r in records

@@ -14,6 +14,7 @@ from neuroal.sweeps.sweep import sweep
 
 if TYPE_CHECKING:
     from neuroal.runs.workshop import Workshop
+    from neuroal.sharing.sweep_bundle import SweepBundle
 
 KIND = "sweep"
 
@@ -54,6 +55,23 @@ class Sweeps:
             UserError: it has finished or is going. KeyError: no sweep has this id.
         """
         self.jobs.resume(sweep_id, owner)
+
+    def adopt(self, bundle: SweepBundle) -> str:
+        """Takes in a sweep that was made elsewhere, with its runs; returns the id that it has here.
+
+        Raises:
+            UserError: it cannot be stored; then none of it is.
+        """
+        runs = self.workshop.jobs
+        ids: dict[int, str] = {}
+        try:
+            for index, run in bundle.runs():
+                ids[index] = runs.adopt(run.spec, run.records)
+            return self.jobs.adopt(bundle.spec, bundle.records(ids))
+        except Exception:
+            for run_id in ids.values():
+                runs.store.delete(run_id)
+            raise
 
     def at_hand(self, sweep_id: str) -> list[str]:
         """The runs that it has started and not heard the end of."""

@@ -7,23 +7,27 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from components.bundles import add_bundle_route, adopted, chart_pages, packed_run
+from components.bundles import add_bundle_route, adopted, adopted_sweep, chart_pages, packed_of, packed_run
 from components.fold import fold_all
+from components.sweep_fold import fold_sweep_all
 from neuroal.errors import UserError
 from neuroal.runs.events import RowsAllocated, RunFinished
 from neuroal.runs.examples import load_examples
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import ADOPTED, Store
-from neuroal.sharing.bundle import NOT_ONE
+from neuroal.sharing.archive import NOT_ONE
+from neuroal.sweeps.sweeps import Sweeps
 from tests.asynchronous import done
 from tests.runs.helpers import records_of, started
+from tests.sharing.test_sweep_bundle import SPEC, sweep_of
 
 EXAMPLE = next(iter(load_examples().values())).records
 
@@ -68,7 +72,7 @@ def test_a_log_that_cannot_be_drawn_is_refused(jobs: Jobs, tmp_path: Path) -> No
         out.writestr("events.jsonl", "".join(json.dumps(record) + "\n" for record in records))
     with pytest.raises(UserError) as error:
         adopted(jobs, path)
-    assert str(error.value) == NOT_ONE
+    assert str(error.value) == NOT_ONE.format(kind="run")
     with jobs.store.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM runs").scalar() == 0
 
@@ -77,6 +81,55 @@ def test_every_chart_is_a_page_that_needs_no_network() -> None:
     pages = chart_pages(EXAMPLE)
     assert {"heatmap.html", "scores.html", "sparsity.html", "damage.html", "plotly.min.js"} <= set(pages)
     assert 'src="plotly.min.js"' in pages["scores.html"] and "cdn" not in pages["scores.html"].lower()
+
+
+@pytest.fixture
+def sweeps(jobs: Jobs) -> Iterator[Sweeps]:
+    made = Sweeps(SimpleNamespace(jobs=jobs))
+    yield made
+    made.close()
+
+
+def saved_sweep(folder: Path) -> Path:
+    records, runs = sweep_of(SPEC)
+    path = folder / "sweep.zip"
+    logs = {"sweep-a": records, **runs}
+    path.write_bytes(packed_of(SimpleNamespace(read=lambda run, _: (logs[run], True)), "sweep-a"))
+    return path
+
+
+def test_a_sweep_of_another_instance_opens_here(jobs: Jobs, sweeps: Sweeps, tmp_path: Path) -> None:
+    sweep = adopted_sweep(sweeps, saved_sweep(tmp_path))
+    records, over = sweeps.jobs.read(sweep)
+    assert over and sweeps.jobs.status(sweep) == "finished" and sweeps.jobs.spec(sweep) == SPEC
+    state = fold_sweep_all(records)
+    assert [m["summary"]["perplexity"] for m in state["members"]] == [40.0, 41.0, 42.0, 43.0]
+    for asked, member in zip(SPEC.members, state["members"], strict=True):
+        assert jobs.spec(member["run"]) == asked.spec and jobs.status(member["run"]) == "finished"
+        assert jobs.answered(asked.spec) is None, "whoever made it could have written any figure into it"
+    assert jobs.store.history(tags=[ADOPTED])[1] == 4
+
+
+def test_a_sweep_that_cannot_be_stored_leaves_nothing(
+    jobs: Jobs, sweeps: Sweeps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, adopt = saved_sweep(tmp_path), Store.adopt
+
+    def full(store: Store, run_id: str, *arguments: Any) -> None:
+        if run_id.startswith("sweep-"):
+            raise OSError("No space left on device")
+        adopt(store, run_id, *arguments)
+
+    monkeypatch.setattr(Store, "adopt", full)
+    with pytest.raises(UserError, match="disk of this machine is full"):
+        adopted_sweep(sweeps, path)
+    assert jobs.store.history() == ([], 0)
+
+
+def test_a_sweep_has_its_map_as_pages(tmp_path: Path) -> None:
+    with zipfile.ZipFile(saved_sweep(tmp_path)) as files:
+        assert {"charts/map.html", "charts/plotly.min.js"} <= set(files.namelist())
+        assert "OWL" in files.read("charts/map.html").decode()
 
 
 class Source:
