@@ -54,7 +54,7 @@ def main() -> None:
     )
     add_event_route(app, records)
     add_bundle_route(app, records)
-    listing = Listing(workshop.jobs, whose)
+    listing = Listing(workshop.jobs, whose, records.read)
     add_listing_route(app, listing, Others(listing, records.read))
     add_learn_route(app, Lessons())
     warmup.start()

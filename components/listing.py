@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,9 @@ from neuroal.runs.log import ENDED
 from neuroal.runs.owners import Owners
 from neuroal.runs.rows import GOING
 from neuroal.runs.store import Entry, Store
+from neuroal.sweeps.sweeps import KIND
+
+Read = Callable[[str, int], tuple[list[dict[str, Any]], bool]]
 
 PAGE = 50
 
@@ -33,9 +36,12 @@ MOST_OWN = 500
 STATUSES = (*GOING, *sorted(ENDED))
 ORDERS = ("created", "status", "achieved", "perplexity", "search_seconds")
 
-# Under these names the browser keeps the ids of what it has started, newest first, and its secret, by which it may
-# change runs (see neuroal/runs/owners.py).
-STORAGE, SECRET = "neuroal-own-runs", "neuroal-browser"
+# Of all runs that these ids stand for, a sweep's for all of its own, so many are looked at.
+MOST_KEPT = 5000
+
+# Under these names the browser keeps the ids of runs and sweeps that it has started, newest first, those of runs that
+# it does not want to see any more, and its secret, by which it may change runs (see neuroal/runs/owners.py).
+STORAGE, HIDDEN, SECRET = "neuroal-own-runs", "neuroal-hidden-runs", "neuroal-browser"
 
 # Longest text that is searched for, and tags at a time.
 MOST_LETTERS, MOST_TAGS = 200, 20
@@ -61,7 +67,8 @@ class Query:
     """What a page of the list is asked by; see ``Store.history``.
 
     Attributes:
-        own: the ids that the browser has kept.
+        own: the ids of runs and sweeps that the browser has kept; ``without``: runs that are not to be listed, which
+            it cannot delete.
 
     Raises:
         UserError: a value is not allowed.
@@ -74,10 +81,12 @@ class Query:
     descending: bool = True
     page: int = 0
     own: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tags", texts("Tags", self.tags, MOST_TAGS))
-        object.__setattr__(self, "own", texts("Ids of runs", self.own, MOST_OWN))
+        for name in ("own", "without"):
+            object.__setattr__(self, name, texts("Ids of runs", getattr(self, name), MOST_OWN))
         if not isinstance(self.text, str) or len(self.text) > MOST_LETTERS:
             raise UserError(f"At most {MOST_LETTERS} letters can be searched for; search for fewer.")
         if self.status and self.status not in STATUSES:
@@ -93,18 +102,29 @@ class Listing:
 
     Args:
         whose: one of WHOSE. ``browser``, in what follows, is the secret of the browser that asks.
+        read: the records of a sweep after a number, as ``Jobs.read``; without it sweeps have no runs.
     """
 
-    def __init__(self, jobs: Jobs, whose: str = "all") -> None:
-        self.jobs, self.whose, self.owners = jobs, whose, Owners(jobs.store)
+    def __init__(self, jobs: Jobs, whose: str = "all", read: Read | None = None) -> None:
+        self.jobs, self.whose, self.owners, self._read = jobs, whose, Owners(jobs.store), read
 
     @property
     def store(self) -> Store:
         return self.jobs.store
 
     def kept(self, own: Sequence[str]) -> tuple[str, ...]:
-        """The runs among what a browser has kept."""
-        return tuple(own[:MOST_OWN])
+        """The runs that a browser has kept: those that it has started, and those of its sweeps."""
+        found = dict.fromkeys(run for kept in own[:MOST_OWN] for run in self._runs_of(kept))
+        return tuple(found)[:MOST_KEPT]
+
+    def _runs_of(self, kept: str) -> list[str]:
+        if not kept.startswith(f"{KIND}-"):
+            return [kept]
+        try:
+            records, _ = self._read(kept, 0) if self._read else ([], True)
+        except KeyError:
+            return []
+        return [r["run"] for r in records if r["kind"] in ("MemberStarted", "MemberFinished") and r["run"]]
 
     def page(self, query: Query, browser: str = "") -> dict[str, Any]:
         """One page of the list, pinned runs first.
@@ -113,7 +133,8 @@ class Listing:
             ``rows``, see :meth:`row`; ``total`` runs found, ``pages``, ``page`` (the last one where the asked one is
             past it), ``whose``, and ``seen``: a digest, equal while nothing has changed.
         """
-        only = query.own if self.whose == "own" else None
+        hidden = set(query.without)
+        only = tuple(i for i in self.kept(query.own) if i not in hidden) if self.whose == "own" else None
         page, entries, total = query.page, *self._entries(query, only, query.page)
         pages = max(1, -(-total // PAGE))
         if page >= pages:
@@ -147,9 +168,11 @@ class Listing:
         }  # fmt: skip
 
     def claim(self, run_id: str, browser: str) -> None:
-        """The browser has started this run; if another one did so before, it stays that one's."""
+        """The browser has started this run, or this sweep and so its runs; what another one has claimed before stays
+        that one's."""
         if self.store.run(run_id) is not None and len(browser) >= SHORTEST_SECRET:
-            self.owners.claim(run_id, browser)
+            for each in dict.fromkeys((run_id, *self._runs_of(run_id))):
+                self.owners.claim(each, browser)
 
     def edit(self, run_id: str, browser: str = "", **changes: Any) -> None:
         """As ``Store.edit``: ``name`` (empty for none), ``tags``, ``pinned``.

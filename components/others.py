@@ -6,16 +6,15 @@ a host that strangers share only the runs that the asking browser has kept are l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from components.listing import MOST_OWN, Listing, texts
+from components.listing import MOST_OWN, Listing, Read, texts
 from components.titles import title
 from neuroal.evaluation.card import Card, incomparable, perplexity_card
 from neuroal.runs.store import Entry
 from neuroal.sweeps.sweeps import KIND
 
-Read = Callable[[str, int], tuple[list[dict[str, Any]], bool]]
 Point = dict[str, Any]
 
 # The newest runs of a model that are looked at, and the newest sweeps.

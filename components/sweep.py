@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from components.bundles import adopted_sweep
 from components.controls import model_choices
@@ -153,7 +154,7 @@ def wire_sweep(
     live: LiveRun,
     show: Callable[[str], list[Any]],
     outputs: list[Any],
-) -> None:
+) -> list[Dependency]:
     """Connects the tab.
 
     Args:
@@ -161,9 +162,11 @@ def wire_sweep(
         tabs: of the page; the ids ``prune`` and ``tradeoffs`` are opened.
         live: its event ``mapped`` leads to the map.
         show: values for ``outputs`` that lead to a run.
+
+    Returns:
+        what brings in a sweep that is the visitor's own: its start, and opening a bundle.
     """
-    _wire_asking(sweep, workshop, page, form)
-    _wire_going(sweep, workshop)
+    own = [_wire_asking(sweep, workshop, page, form), _wire_going(sweep, workshop)]
 
     def open_run(event: gr.EventData) -> list[Any]:
         return [*show(str(event.run)), gr.Tabs(selected="prune")]
@@ -188,10 +191,11 @@ def wire_sweep(
     live.mapped(to_map, None, [sweep.sweep_id, sweep.map, sweep.answer, tabs], concurrency_limit=None, **_QUIET)
     sweep.map.opened(open_run, None, [*outputs, tabs], concurrency_limit=None, **_QUIET)
     page.load(arrive, None, [sweep.sweep_id, sweep.map, sweep.answer, tabs], concurrency_limit=None, **_QUIET)
+    return own
 
 
-def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) -> None:
-    """What the sweep would cost, whenever a choice changes, and its start."""
+def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) -> Dependency:
+    """What the sweep would cost, whenever a choice changes, and its start, which is returned."""
     asked = [*sweep.choices, *form.inputs]
 
     def spec_of(values: tuple[Any, ...]) -> SweepSpec:
@@ -221,12 +225,13 @@ def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) 
 
     changes = [page.load, *(choice.change for choice in sweep.choices)]
     gr.on(changes, tell, asked, sweep.estimate, trigger_mode="always_last", concurrency_limit=4, **_QUIET)
-    sweep.start.click(start, asked, [sweep.sweep_id, sweep.map, sweep.answer], concurrency_limit=8, **_QUIET)
+    started = sweep.start.click(start, asked, [sweep.sweep_id, sweep.map, sweep.answer], concurrency_limit=8, **_QUIET)
     sweep.sweep_id.change(None, sweep.sweep_id, None, js=REMEMBER_SWEEP)
+    return started
 
 
-def _wire_going(sweep: Sweep, workshop: Workshop) -> None:
-    """Pause, Cancel, Resume: each answers in one sentence below the buttons."""
+def _wire_going(sweep: Sweep, workshop: Workshop) -> Dependency:
+    """Pause, Cancel, Resume, and opening a bundle, which is returned: each answers in a sentence below the buttons."""
 
     def pause(sweep_id: str) -> str:
         return _stop(workshop.sweeps.pause, sweep_id, "Pausing: the run at hand is finished, no other one is started.")
@@ -253,10 +258,11 @@ def _wire_going(sweep: Sweep, workshop: Workshop) -> None:
         return taken, {"sweep": taken}, "You are looking at the sweep of this bundle."
 
     shown = [sweep.sweep_id, sweep.map, sweep.answer]
-    sweep.bundle.upload(take_in, sweep.bundle, shown, concurrency_limit=2, **_QUIET)
+    taken = sweep.bundle.upload(take_in, sweep.bundle, shown, concurrency_limit=2, **_QUIET)
     sweep.pause.click(pause, sweep.sweep_id, sweep.answer, **looked)
     sweep.cancel.click(cancel, sweep.sweep_id, sweep.answer, **looked)
     sweep.resume.click(resume, sweep.sweep_id, [sweep.map, sweep.answer], **looked)
+    return taken
 
 
 def _stop(act: Callable[[str], bool], sweep_id: str, done: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from contextlib import suppress
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
@@ -16,7 +17,7 @@ from neuroal.runs.store import Store
 
 
 class OwnerRow(SQLModel, table=True):
-    """A run that was claimed, and the digest of the secret that claimed it."""
+    """A run or a sweep that was claimed, and the digest of the secret that claimed it."""
 
     __tablename__ = "owners"
 
@@ -40,6 +41,16 @@ class Owners:
                 return True
             except IntegrityError:
                 return run_id in self.owned([run_id], secret)
+
+    def inherit(self, run_id: str, sweep_id: str) -> None:
+        """A run that a sweep has started belongs to whoever has claimed the sweep, unless somebody has claimed it."""
+        with Session(self.engine) as session:
+            owner = session.get(OwnerRow, sweep_id)
+            if owner is None or session.get(OwnerRow, run_id) is not None:
+                return
+            session.add(OwnerRow(run_id=run_id, owner=owner.owner))
+            with suppress(IntegrityError):
+                session.commit()
 
     def owned(self, run_ids: Collection[str], secret: str) -> set[str]:
         """Those of the runs that the secret has claimed."""

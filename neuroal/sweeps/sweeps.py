@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroal.runs.events import Event
 from neuroal.runs.jobs import Jobs
+from neuroal.runs.owners import Owners
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.summary import Summary, summary
 from neuroal.sweeps.spec import SweepSpec
@@ -95,7 +96,7 @@ class _Runs:
     """The workshop's runs, as a sweep needs them."""
 
     def __init__(self, workshop: Workshop) -> None:
-        self.workshop, self.jobs = workshop, workshop.jobs
+        self.workshop, self.jobs, self.owners = workshop, workshop.jobs, Owners(workshop.jobs.store)
 
     def answered(self, spec: RunSpec) -> str | None:
         """For a map the figures will do: the pruned model itself may be gone."""
@@ -108,7 +109,9 @@ class _Runs:
         from neuroal.runs.estimate import check
 
         check(spec, self.workshop.pool)
-        return self.jobs.start(spec, owner, admitted=True)
+        run_id = self.jobs.start(spec, owner, admitted=True)
+        self.owners.inherit(run_id, owner)  # the owner of a sweep's runs in the queue is the sweep
+        return run_id
 
     def resume(self, run_id: str, owner: str) -> None:
         self.jobs.resume(run_id, owner, admitted=True)
