@@ -45,10 +45,11 @@ class Others:
             own: ids that the asking browser has kept.
 
         Returns:
-            ``points``: of each run, run (its id), label, sparsity, summary, custom (its ratios are a person's), own and
-            focus (it is ``run``); ``left``: how many were left out, and ``why``; ``whose``, as of the listing.
+            ``points``: of each run, run (its id), label, sparsity, summary, custom (its ratios are a person's), own
+            (started by itself, not by a sweep) and focus (it is ``run``); ``left``: how many were left out, and
+            ``why``.
         """
-        own = self.listing.kept(texts("Ids of runs", own, MOST_OWN))
+        own = texts("Ids of runs", own, MOST_OWN)
         members = self._members(sweep)
         focus = self._entries({run}) if run else []
         anchors = self._cards(members) or [card for entry in focus if (card := _card(entry))]
@@ -64,7 +65,7 @@ class Others:
                 reasons[why], left = None, left + 1
             else:
                 points.append(_point(entry, len(models) > 1, own, run))
-        return {"points": points, "left": left, "why": list(reasons)[:MOST_REASONS], "whose": self.listing.whose}
+        return {"points": points, "left": left, "why": list(reasons)[:MOST_REASONS]}
 
     def place(self, run: str, sweep: str = "", own: Sequence[str] = ()) -> dict[str, str]:
         """The sweep on whose map a run belongs: the one that is shown where it may, else the newest that may.
@@ -106,7 +107,7 @@ class Others:
         return self.listing.store.history(status="finished", ids=ids, limit=len(ids))[0] if ids else []
 
     def _of(self, model: str, own: tuple[str, ...]) -> list[Entry]:
-        only = own if self.listing.whose == "own" else None
+        only = self.listing.kept(own) if self.listing.whose == "own" else None
         found, _ = self.listing.store.history(text=model, status="finished", ids=only, limit=MOST)
         return [entry for entry in found if entry.summary["model"] == model]
 

@@ -204,12 +204,12 @@ def _told(x: str, y: str) -> str:
 def _beside(name: str, points: list[Point], named: bool, x: str, y: str, palette: Palette) -> dict[str, Any]:
     """Runs beside those of the sweep; the one that is looked for always has its name on the map."""
     symbol, size = MARKS[name]
-    color = palette["star"] if name == "this run" else palette["text"]
     return {
         "type": "scatter", "mode": "markers+text" if named or name == "this run" else "markers", "name": name,
         "x": [p["x"] for p in points], "y": [p["y"] for p in points], "customdata": [p["run"] for p in points],
         "text": [plain(p["label"]) for p in points], "textposition": "top center", "cliponaxis": False,
-        "textfont": {"color": palette["text"], "size": 11}, "marker": {"color": color, "size": size, "symbol": symbol},
+        "textfont": {"color": palette["text"], "size": 11},
+        "marker": {"color": palette["text"], "size": size, "symbol": symbol},
         "hovertemplate": f"<b>%{{text}}</b><br>{_told(x, y)}<extra></extra>",
     }  # fmt: skip
 

@@ -174,12 +174,11 @@
   /** Runs beside those of the sweep; the one that is looked for always has its name on the map. */
   function besideTrace(name, points, named, x, y, palette) {
     const [symbol, size] = MARKS[name];
-    const color = name === "this run" ? palette.star : palette.text;
     return {
       type: "scatter", mode: named || name === "this run" ? "markers+text" : "markers", name,
       x: points.map((p) => p.x), y: points.map((p) => p.y), customdata: points.map((p) => p.run),
       text: points.map((p) => plain(p.label)), textposition: "top center", cliponaxis: false,
-      textfont: { color: palette.text, size: 11 }, marker: { color, size, symbol },
+      textfont: { color: palette.text, size: 11 }, marker: { color: palette.text, size, symbol },
       hovertemplate: `<b>%{text}</b><br>${told(x, y)}<extra></extra>`,
     };
   }
