@@ -64,8 +64,8 @@
       this.controls = this.makeControls();
       this.head.append(this.caption, this.sentence, this.bar, this.times, this.mapButton, this.controls, this.problem,
         this.facts, this.notices, this.spoken);
-      this.cards = NeuroAL.FIGURES.map((name) => new Card(name, () => this.touch([name])));
-      this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)), new NeuroAL.ConfigCard());
+      this.cards = NeuroAL.FIGURES.map((name) => new Card(name, () => this.touch([name]), this.options.settings));
+      this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)), new NeuroAL.ConfigCard(this.options));
       this.grid = make("div", "na-grid");
       this.grid.append(...this.cards.map((card) => card.node));
       this.element.replaceChildren(this.head, this.grid);

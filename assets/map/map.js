@@ -6,7 +6,9 @@
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
   const { AXES, make, setText } = NeuroAL;
-  const { isOver, leftOut, nameOf, number, percent, seconds, sentenceOf, signed, verdictOf } = NeuroAL.mapText;
+  const {
+    isOver, leftOut, modelsOf, nameOf, number, percent, seconds, sentenceOf, signed, sweepCard, verdictOf,
+  } = NeuroAL.mapText;
 
   const DRAW_EVERY_MS = 150;
   const RECORDED = "example-";
@@ -72,6 +74,16 @@
       return { node, head, explain };
     }
 
+    /** The button that saves a figure of the map. */
+    png(plot, card, name) {
+      return NeuroAL.pngButton(plot, () => ({
+        Plotly: this.plotly, palette: NeuroAL.paletteOf(this.element, this.options.palettes),
+        title: card.head.querySelector("h3").textContent,
+        card: this.sweep ? sweepCard(this.state, this.options.settings, this.sweep) : [this.sentence.textContent],
+        name: [...modelsOf(this.state), "sweep", name],
+      }));
+    }
+
     buildTradeoff() {
       this.tradeoff = this.card("tradeoff", "What sparsity costs");
       const axes = this.tradeoff.head.appendChild(make("div", "na-axes"));
@@ -89,6 +101,7 @@
       this.besideMenu.onchange = () => { this.which = this.besideMenu.value; this.schedule(); };
       this.plot = this.tradeoff.node.appendChild(make("div", "na-plot"));
       this.plot.setAttribute("role", "img");
+      axes.before(this.png(this.plot, this.tradeoff, "map"));
       this.none = this.tradeoff.node.appendChild(make("p", "na-none"));
       this.leftOut = this.tradeoff.node.appendChild(make("p", "na-card-explain na-left-out"));
     }
@@ -98,14 +111,25 @@
       this.verdicts = this.gain.node.appendChild(make("ul", "na-verdicts"));
       this.heat = this.gain.node.appendChild(make("div", "na-plot"));
       this.heat.setAttribute("role", "img");
+      this.gain.head.append(this.png(this.heat, this.gain, "gain"));
     }
 
     buildRuns() {
       this.runs = this.card("runs", "Its runs");
       this.table = this.runs.node.appendChild(make("div", "na-table"));
-      this.bundle = this.runs.node.appendChild(make("a", "na-bundle", "Download this sweep as a bundle"));
-      Object.assign(this.bundle, { download: "",
-        title: "A .zip with the logs of all its runs, the map, tables and a script; it opens in any instance of this app." });
+      this.bundle = this.runs.node.appendChild(NeuroAL.bundleLink("Download this sweep as a bundle",
+        "A .zip with the logs of all its runs, the map, tables and a script; it opens in any instance of this app.",
+        () => this.bundled()));
+    }
+
+    /** What goes into the bundle as pictures: the map of the sweep's own runs, and the gains. */
+    bundled() {
+      const { state, sweep } = this, palette = this.options.palettes.light;
+      const card = sweepCard(state, this.options.settings, sweep);
+      const charts = [["map", NeuroAL.tradeoff(state, palette), this.tradeoff], ["gain", NeuroAL.gain(state, palette), this.gain]]
+        .filter(([, figure]) => figure !== null)
+        .map(([name, figure, { head }]) => ({ name, figure, card, title: head.querySelector("h3").textContent }));
+      return { Plotly: this.plotly, run: sweep, charts, palette, name: [...modelsOf(state), "sweep"] };
     }
 
     // --- what is looked at ------------------------------------------------------------------------------------------
@@ -147,7 +171,6 @@
         const found = await NeuroAL.ask("around", { sweep: this.sweep, run: this.run, own });
         if (number !== this.asked) return;
         this.beside = found;
-        this.besideMenu.querySelector("[value=all]").hidden = found.whose === "own";
         this.schedule();
       } catch (error) {
         if (number === this.asked) this.say(error.message);
@@ -253,7 +276,7 @@
       const fields = { control: false, status: "other run", reused: false, message: "" };
       for (const point of beside) this.row(body.insertRow(), { ...point, ...fields });
       this.table.replaceChildren(table);
-      this.bundle.href = `${NeuroAL.rootOf()}/gradio_api/runs/${encodeURIComponent(this.sweep)}/bundle`;
+      this.bundle.href = NeuroAL.bundlePath(this.sweep);
       this.bundle.hidden = !this.sweep || this.recorded || !isOver(this.state);
     }
 

@@ -51,5 +51,32 @@
     return `${label} ${often}: ${size}${runs > 1 ? " on average" : ""}${price}.`;
   }
 
-  NeuroAL.mapText = { isOver, leftOut, nameOf, number, percent, seconds, sentenceOf, signed, verdictOf };
+  const unique = (values) => [...new Set(values)];
+
+  /** The models of a sweep, without the folders or accounts that they are in. */
+  const modelsOf = ({ members }) => unique(members.map((member) => member.summary.model).filter(Boolean)
+    .map((model) => model.split(/[\\/]/).filter(Boolean).pop()));
+
+  /**
+   * The config card of a sweep as the paragraphs of a picture: what it varies, what all its runs share, what their
+   * perplexities were measured on, and when.
+   * @param {object[]} settings see assets/live/facts.js
+   */
+  function sweepCard(state, settings, sweep) {
+    const { base = {}, axes = [] } = state.spec;
+    const label = (name) => settings.find((setting) => setting.name === name)?.label ?? name;
+    const words = (value) => (Array.isArray(value) ? value.join(", ") : String(value));
+    const names = (axis) => unique(axis.flatMap(Object.keys));
+    const varied = axes.map((axis) => `${names(axis).map(label).join(", ")}: `
+      + axis.map((alternative) => Object.values(alternative).map(words).join(" ")).join(", "));
+    const shared = Object.entries(base).map(([name, value]) => `${label(name)}: ${words(value)}`);
+    const scales = unique(state.members.map(({ summary }) => summary).filter((summary) => summary.eval_tokens)
+      .map((s) => `measured on ${s.eval_tokens} tokens of ${s.eval_source}, windows of ${s.eval_length}`));
+    return [varied.join(" · "), shared.join(" · "),
+      [...scales, NeuroAL.startedText(state.started_at), sweep].filter(Boolean).join(" · ")].filter(Boolean);
+  }
+
+  NeuroAL.mapText = {
+    isOver, leftOut, modelsOf, nameOf, number, percent, seconds, sentenceOf, signed, sweepCard, verdictOf,
+  };
 })();
