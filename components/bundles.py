@@ -1,18 +1,25 @@
-"""Bundles on the page: ``GET /gradio_api/runs/{run_id}/bundle`` gives a run or a sweep away, an upload takes one in."""
+"""Bundles on the page: ``/gradio_api/runs/{run_id}/bundle`` gives a run or a sweep away, an upload takes one in.
+
+Asked by GET, a bundle has its charts as pages. By POST the browser sends them along as PNGs, which it has drawn with
+their config cards: a server has no browser to draw with, and another library would draw other pictures.
+"""
 
 from __future__ import annotations
 
+import base64
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import plotly.graph_objects as go
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from plotly.offline import get_plotlyjs
 
-from components.charts import LIGHT, figures, fold_all
+from components.charts import LIGHT, NAMES, figures, fold_all
+from components.incoming import is_foreign, json_object
 from components.stream import login
 from components.sweep_fold import fold_sweep_all
 from components.tradeoffs import gain, tradeoff
@@ -26,6 +33,11 @@ from neuroal.sweeps.sweeps import KIND, Sweeps
 PATH = "/gradio_api/runs/{run_id}/bundle"
 
 Record = dict[str, Any]
+
+MAP_NAMES = ("map", "gain")
+
+# How a PNG begins, and bytes of a request that brings some: one has about 200,000.
+PNG, MOST_BYTES = b"\x89PNG\r\n\x1a\n", 24_000_000
 
 
 class EventSource(Protocol):
@@ -41,8 +53,20 @@ def add_bundle_route(app: FastAPI, source: EventSource) -> None:
 
     @app.get(PATH, include_in_schema=False, dependencies=login(app))
     async def bundle(run_id: str) -> Response:
+        return await answer(run_id, {})
+
+    @app.post(PATH, include_in_schema=False, dependencies=login(app))
+    async def bundle_with_pictures(run_id: str, request: Request) -> Response:
+        """A browser has drawn the charts as PNGs and sends them along."""
+        body = None if is_foreign(request) else await json_object(request, MOST_BYTES)
+        pictures = None if body is None else pictures_of(body.get("pictures"))
+        if pictures is None:
+            return JSONResponse({"error": "Pictures must be PNGs of this page's charts."}, status_code=400)
+        return await answer(run_id, pictures)
+
+    async def answer(run_id: str, pictures: dict[str, bytes]) -> Response:
         try:
-            packed = await run_in_threadpool(packed_of, source, run_id)
+            packed = await run_in_threadpool(packed_of, source, run_id, pictures)
         except KeyError:
             return JSONResponse({"error": "This run is not known here; it may have been removed."}, status_code=404)
         except UserError as refusal:
@@ -52,25 +76,39 @@ def add_bundle_route(app: FastAPI, source: EventSource) -> None:
         return Response(packed, media_type="application/zip", headers=headers)
 
 
-def packed_of(source: EventSource, run_id: str) -> bytes:
+def packed_of(source: EventSource, run_id: str, pictures: Mapping[str, bytes] | None = None) -> bytes:
     """The bundle of a run or a sweep.
+
+    Args:
+        pictures: PNGs that go beside its charts, by file name.
 
     Raises:
         KeyError: it is not known. UserError: it is not over, or about someone's own text.
     """
     records = source.read(run_id, 0)[0]
-    if not _is_sweep(run_id):
-        return packed_run(records)
-    target = io.BytesIO()
-    write_sweep(target, records, lambda run: source.read(run, 0)[0], map_pages)
+    target, drawn = io.BytesIO(), dict(pictures or {})
+    if _is_sweep(run_id):
+        write_sweep(target, records, lambda run: source.read(run, 0)[0], lambda told: map_pages(told) | drawn)
+    else:
+        write_bundle(target, records, chart_pages(records) | drawn)
     return target.getvalue()
 
 
-def packed_run(records: list[Record]) -> bytes:
-    """The bundle of a run, with its charts."""
-    target = io.BytesIO()
-    write_bundle(target, records, chart_pages(records))
-    return target.getvalue()
+def pictures_of(given: Any) -> dict[str, bytes] | None:
+    """PNGs by file name, from data URLs by the names of charts; None where something else is among them."""
+    if not isinstance(given, dict) or not given.keys() <= {*NAMES, *MAP_NAMES}:
+        return None
+    found = {}
+    for name, url in given.items():
+        head, _, encoded = url.partition(",") if isinstance(url, str) else ("", "", "")
+        try:
+            content = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            return None
+        if head != "data:image/png;base64" or not content.startswith(PNG):
+            return None
+        found[f"{name}.png"] = content
+    return found
 
 
 def chart_pages(records: list[Record]) -> dict[str, str]:
@@ -86,7 +124,7 @@ def map_pages(records: list[Record]) -> dict[str, str]:
 def map_figures(records: list[Record]) -> dict[str, dict[str, Any]]:
     """By name, those that have something to say."""
     state = fold_sweep_all(records)
-    drawn = {"map": tradeoff(state, LIGHT), "gain": gain(state, LIGHT)}
+    drawn = dict(zip(MAP_NAMES, (tradeoff(state, LIGHT), gain(state, LIGHT)), strict=True))
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 

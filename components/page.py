@@ -112,8 +112,8 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         own = [(each, run_id, actions.answer) for each in (started, taken)]
         own += [(each, sweep.sweep_id, sweep.answer) for each in swept]
         wire_history(history, page, tabs, own, *shown)
-        listing = Listing(workshop.jobs, whose_from_environment(), records.read)
         wire_learn(page, tabs)
+        listing = Listing(workshop.jobs, whose_from_environment(), records.read)
         wire_compare(compare, workshop, run_id, live, listing)
         wire_sides(compare.sides, compare_tab, listing, run_id)
     page._queue.sleep_when_free = QUEUE_SECONDS

@@ -47,6 +47,16 @@ def as_lines(records: list[Record]) -> str:
     return "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
 
 
+def picture_note(charts: Mapping[str, str | bytes]) -> str:
+    """What the README of a bundle says where charts are not there as pictures."""
+    if any(name.endswith(".png") for name in charts) or not charts:
+        return ""
+    return (
+        "\nThere are no PNGs of the charts in here, because no browser was there to draw them: download the bundle on"
+        "\nthe app's page, or open a chart and use its camera.\n"
+    )
+
+
 class Archive:
     """A bundle that is being read.
 

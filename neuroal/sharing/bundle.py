@@ -1,11 +1,12 @@
 """A bundle: one zip file that holds a run, to be read by people, by programs, and by any instance of the app.
 
     run.json        format, spec and key      events.jsonl   the whole log, a record a line
+    README.txt      what is in here
     figures.json    every figure with its config card        *.csv          the same as tables
-    reproduce.py    asks the same question again             charts/*.html  every chart, interactive, without network
+    reproduce.py    asks the same question again             charts/*       every chart: .html without network, .png
 
-Only the first two are read again, with the care that ``archive.py`` takes, and no run that came in a bundle is an
-answer to anyone else's question.
+Only run.json and events.jsonl are read again, with the care that ``archive.py`` takes, and no run that came in a bundle
+is an answer to anyone else's question.
 """
 
 from __future__ import annotations
@@ -20,11 +21,17 @@ from neuroal.errors import UserError
 from neuroal.runs.events import RunStarted
 from neuroal.runs.log import ENDED, last_status
 from neuroal.runs.spec import RunSpec
-from neuroal.sharing.archive import FORMAT, OWN_TEXT, Record, as_lines, checked, opened, write_archive
+from neuroal.sharing.archive import FORMAT, OWN_TEXT, Record, as_lines, checked, opened, picture_note, write_archive
 from neuroal.sharing.tables import config_cards, tables
 
 # Bytes of a bundle as it comes.
 MOST_PACKED = 20_000_000
+
+_README = """A run of NeuroAL Explorer.
+
+Open it in any instance of the app: Prune, "Open a bundle". charts/*.html show the charts without the app and without a
+network; the .csv files have the figures; reproduce.py asks the question again.
+"""
 
 _SCRIPT = '''"""Asks the question of this bundle again: run it in the folder of NeuroAL Explorer's repository."""
 
@@ -47,7 +54,9 @@ class Bundle:
     records: list[Record]
 
 
-def write_bundle(target: Path | IO[bytes], records: Iterable[Record], charts: Mapping[str, str] | None = None) -> None:
+def write_bundle(
+    target: Path | IO[bytes], records: Iterable[Record], charts: Mapping[str, str | bytes] | None = None
+) -> None:
     """Writes the bundle of a run.
 
     Args:
@@ -65,7 +74,8 @@ def write_bundle(target: Path | IO[bytes], records: Iterable[Record], charts: Ma
     if "own" in (started["spec"].get("source"), started["spec"].get("eval_source")):
         raise UserError(OWN_TEXT)
     about = {"format": FORMAT, "kind": "run", "spec": started["spec"], "key": started["key"]}
-    files = {
+    files: dict[str, str | bytes] = {
+        "README.txt": _README + picture_note(charts or {}),
         "run.json": json.dumps(about, indent=1),
         "events.jsonl": as_lines(records),
         "figures.json": config_cards(records),

@@ -2,7 +2,7 @@
 
     sweep.json        format, spec and key      events.jsonl   the sweep's own log, a record a line
     runs/12.jsonl     the log of its run 12     points.csv     every point of the map as a table; points.json the same
-    reproduce.py      asks all of it again      charts/*       the map and the gains
+    reproduce.py      asks all of it again      charts/*       the map and the gains: .html, .png
     README.txt        what is in here, and what is not
 
 Runs on someone's own text stay with their owner: they are left out, and the bundle says so. It is read with the care
@@ -30,6 +30,7 @@ from neuroal.sharing.archive import (
     as_lines,
     checked,
     opened,
+    picture_note,
     write_archive,
 )
 from neuroal.sharing.bundle import Bundle, checked_run
@@ -89,15 +90,17 @@ def write_sweep(
         raise UserError("This sweep is not over yet; a bundle can be made once it is.")
     spec, told, left_out = public_part(records)
     logs = {f"runs/{index}.jsonl": log for index, run in _latest(told).items() if (log := _whole(run, read))}
+    drawn = dict(charts(told)) if charts else {}
     about = {"format": FORMAT, "kind": "sweep", "spec": spec.card(), "key": spec.key(), "left_out": left_out}
     said = _LEFT_OUT.format(count=left_out) if left_out else ""
+    readme = _README.format(runs=len(_opening(told)["members"]), logs=len(logs), left_out=said)
     files: dict[str, str | bytes] = {
-        "README.txt": _README.format(runs=len(_opening(told)["members"]), logs=len(logs), left_out=said),
+        "README.txt": readme + picture_note(drawn),
         "sweep.json": json.dumps(about, indent=1),
         "events.jsonl": as_lines(told),
         "reproduce.py": _SCRIPT.format(spec=json.dumps(spec.card(), indent=1)),
         **point_tables(told),
-        **{f"charts/{name}": content for name, content in (charts(told) if charts else {}).items()},
+        **{f"charts/{name}": content for name, content in drawn.items()},
         **{name: as_lines(log) for name, log in logs.items()},
     }
     write_archive(target, files)

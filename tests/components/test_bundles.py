@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import zipfile
@@ -14,7 +15,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from components.bundles import add_bundle_route, adopted, adopted_sweep, chart_pages, packed_of, packed_run
+from components import bundles
+from components.bundles import add_bundle_route, adopted, adopted_sweep, chart_pages, packed_of, pictures_of
 from components.fold import fold_all
 from components.sweep_fold import fold_sweep_all
 from neuroal.errors import UserError
@@ -42,7 +44,7 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
 
 def saved(records: list[dict[str, Any]], folder: Path) -> Path:
     path = folder / "run.zip"
-    path.write_bytes(packed_run(records))
+    path.write_bytes(packed_of(SimpleNamespace(read=lambda *_: (records, True)), "run"))
     return path
 
 
@@ -162,3 +164,40 @@ def test_the_route_gives_it_away(client: httpx.AsyncClient) -> None:
 def test_the_route_says_why_not(client: httpx.AsyncClient, run: str, code: int, says: str) -> None:
     answer = get(client, run)
     assert answer.status_code == code and says in answer.json()["error"]
+
+
+PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\nand so on").decode()
+
+
+def post(client: httpx.AsyncClient, run: str, **request: Any) -> httpx.Response:
+    return done(client.post(f"/gradio_api/runs/{run}/bundle", **request))
+
+
+def test_pictures_that_a_browser_has_drawn_are_packed_with_it(client: httpx.AsyncClient) -> None:
+    answer = post(client, "whole", json={"pictures": {"scores": PNG}})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as files:
+        assert files.read("charts/scores.png") == b"\x89PNG\r\n\x1a\nand so on"
+        assert "charts/scores.html" in files.namelist()
+        assert "There are no PNGs" not in files.read("README.txt").decode()
+    with zipfile.ZipFile(io.BytesIO(get(client, "whole").content)) as files:
+        assert "There are no PNGs" in files.read("README.txt").decode()
+    assert post(client, "going", json={"pictures": {}}).status_code == 409
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [None, [], {"../x": PNG}, {"run.json": PNG}, {"scores": 5}, {"scores": ""}, {"scores": PNG.replace("png", "gif")},
+     {"scores": PNG + "!"}, {"scores": "data:image/png;base64,QUJD"}, {"scores": PNG, "x": PNG}],
+)  # fmt: skip
+def test_what_is_no_picture_of_a_chart_is_refused(client: httpx.AsyncClient, pictures: Any) -> None:
+    assert pictures_of(pictures) is None
+    assert post(client, "whole", json={"pictures": pictures}).status_code == 400
+
+
+def test_a_request_of_another_page_or_a_huge_one_is_refused(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert post(client, "whole", json={"pictures": {}}, headers={"sec-fetch-site": "cross-site"}).status_code == 400
+    assert post(client, "whole", content="{}").status_code == 400
+    monkeypatch.setattr(bundles, "MOST_BYTES", 100)
+    assert post(client, "whole", json={"pictures": {"scores": PNG * 3}}).status_code == 400

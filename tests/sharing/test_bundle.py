@@ -72,8 +72,8 @@ def test_what_goes_in_comes_out() -> None:
 def test_a_person_finds_tables_and_charts() -> None:
     with zipfile.ZipFile(packed(EXAMPLE, **{"scores.html": "<p>hello"})) as files:
         assert set(files.namelist()) == {
-            "run.json", "events.jsonl", "figures.json", "figures.csv", "blocks.csv", "lambdas.csv", "reproduce.py",
-            "charts/scores.html",
+            "README.txt", "run.json", "events.jsonl", "figures.json", "figures.csv", "blocks.csv", "lambdas.csv",
+            "reproduce.py", "charts/scores.html",
         }  # fmt: skip
         figures = list(csv.DictReader(io.StringIO(files.read("figures.csv").decode())))
         lambdas = list(csv.DictReader(io.StringIO(files.read("lambdas.csv").decode())))
