@@ -256,7 +256,10 @@ def _format(name: str, points: list[Point], which: str) -> dict[str, Any]:
     if not AXES[name]["percent"]:
         return {}
     values = [point[which] for point in points]
-    return {"tickformat": ".0%", "autorangeoptions": {"include": [min(values) - 0.02, max(values) + 0.02]}}
+    room = [min(values) - 0.02, max(values) + 0.02]
+    # Around one value alone Plotly would leave a room of 100 %.
+    alone = {"range": room} if min(values) == max(values) else {"autorangeoptions": {"include": room}}
+    return {"tickformat": ".0%", **alone}
 
 
 def _shape(name: str) -> str:

@@ -219,8 +219,12 @@
   }
 
   /** Of an axis in percent; it has room around its points, so that not all its ticks are the same whole number. */
-  const format = (name, values) => (AXES[name].percent
-    ? { tickformat: ".0%", autorangeoptions: { include: [Math.min(...values) - 0.02, Math.max(...values) + 0.02] } } : {});
+  function format(name, values) {
+    if (!AXES[name].percent) return {};
+    const [least, most] = [Math.min(...values), Math.max(...values)], room = [least - 0.02, most + 0.02];
+    // Around one value alone Plotly would leave a room of 100 %.
+    return { tickformat: ".0%", ...(least === most ? { range: room } : { autorangeoptions: { include: room } }) };
+  }
   const shape = (name) => (AXES[name].percent ? ".1%" : ",.4~g");
 
   /** Whole where it is whole. */
