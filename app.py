@@ -20,6 +20,7 @@ with uncollected():
     from components.learn_route import Lessons, add_learn_route
     from components.listing import Listing, whose_from_environment
     from components.listing_route import add_listing_route
+    from components.matrix_route import add_matrix_route
     from components.others import Others
     from components.page import ASSETS, Records, build_page
     from components.stream import add_event_route
@@ -57,6 +58,7 @@ def main() -> None:
     listing = Listing(workshop.jobs, whose, records.read)
     add_listing_route(app, listing, Others(listing, records.read))
     add_learn_route(app, Lessons())
+    add_matrix_route(app, workshop.inspector)
     warmup.start()
     try:
         page.block_thread()

@@ -6,18 +6,18 @@ and it may change only those that it has started itself.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from components.titles import title
 from neuroal.errors import UserError
+from neuroal.runs.history import Query, texts
 from neuroal.runs.jobs import Jobs
-from neuroal.runs.log import ENDED
 from neuroal.runs.owners import Owners
 from neuroal.runs.rows import GOING
 from neuroal.runs.store import Entry, Store
@@ -33,18 +33,12 @@ WHOSE = ("all", "own")
 # Ids of its own that a browser may send; it keeps the newest ones.
 MOST_OWN = 500
 
-STATUSES = (*GOING, *sorted(ENDED))
-ORDERS = ("created", "status", "achieved", "perplexity", "search_seconds")
-
 # Of all runs that these ids stand for, a sweep's for all of its own, so many are looked at.
 MOST_KEPT = 5000
 
 # Under these names the browser keeps the ids of runs and sweeps that it has started, newest first, those of runs that
 # it does not want to see any more, and its secret, by which it may change runs (see neuroal/runs/owners.py).
 STORAGE, HIDDEN, SECRET = "neuroal-own-runs", "neuroal-hidden-runs", "neuroal-browser"
-
-# Longest text that is searched for, and tags at a time.
-MOST_LETTERS, MOST_TAGS = 200, 20
 
 # Characters of a browser's secret.
 SHORTEST_SECRET = 16
@@ -60,41 +54,6 @@ def whose_from_environment() -> str:
     if given not in WHOSE:
         raise UserError(f"NEUROAL_HISTORY is {given!r}; it must be one of: {', '.join(WHOSE)}.")
     return given
-
-
-@dataclass(frozen=True)
-class Query:
-    """What a page of the list is asked by; see ``Store.history``.
-
-    Attributes:
-        own: the ids of runs and sweeps that the browser has kept; ``without``: runs that are not to be listed, which
-            it cannot delete.
-
-    Raises:
-        UserError: a value is not allowed.
-    """
-
-    text: str = ""
-    status: str = ""
-    tags: tuple[str, ...] = ()
-    order: str = "created"
-    descending: bool = True
-    page: int = 0
-    own: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tags", texts("Tags", self.tags, MOST_TAGS))
-        for name in ("own", "without"):
-            object.__setattr__(self, name, texts("Ids of runs", getattr(self, name), MOST_OWN))
-        if not isinstance(self.text, str) or len(self.text) > MOST_LETTERS:
-            raise UserError(f"At most {MOST_LETTERS} letters can be searched for; search for fewer.")
-        if self.status and self.status not in STATUSES:
-            raise UserError(f"No run can be {self.status!r}; choose one of: {', '.join(STATUSES)}.")
-        if self.order not in ORDERS:
-            raise UserError(f"Runs cannot be sorted by {self.order!r}; choose one of: {', '.join(ORDERS)}.")
-        if not isinstance(self.page, int) or not 0 <= self.page < 10**6:
-            raise UserError("There is no such page of runs; go back to the first one.")
 
 
 class Listing:
@@ -126,20 +85,33 @@ class Listing:
             return []
         return [r["run"] for r in records if r["kind"] in ("MemberStarted", "MemberFinished") and r["run"]]
 
-    def page(self, query: Query, browser: str = "") -> dict[str, Any]:
+    def page(
+        self, query: Query, page: int = 0, own: Sequence[str] = (), browser: str = "", without: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """One page of the list, pinned runs first.
+
+        Args:
+            query: which runs; how many of them, from where, is told by ``page``.
+            own: the ids of runs and sweeps that the browser has kept; ``without``: runs that are not to be listed,
+                which it cannot delete.
 
         Returns:
             ``rows``, see :meth:`row`; ``total`` runs found, ``pages``, ``page`` (the last one where the asked one is
             past it), ``whose``, and ``seen``: a digest, equal while nothing has changed.
+
+        Raises:
+            UserError: there can be no such page, or ids are not a list of texts.
         """
-        hidden = set(query.without)
-        only = tuple(i for i in self.kept(query.own) if i not in hidden) if self.whose == "own" else None
-        page, entries, total = query.page, *self._entries(query, only, query.page)
+        if not isinstance(page, int) or not 0 <= page < 10**6:
+            raise UserError("There is no such page of runs; go back to the first one.")
+        own, hidden = texts("Ids of runs", own, MOST_OWN), set(texts("Ids of runs", without, MOST_OWN))
+        only = tuple(i for i in self.kept(own) if i not in hidden) if self.whose == "own" else None
+        query = dataclasses.replace(query, ids=only)
+        entries, total = self._entries(query, page)
         pages = max(1, -(-total // PAGE))
         if page >= pages:
             page = pages - 1
-            entries, total = self._entries(query, only, page)
+            entries, total = self._entries(query, page)
         rows = self._rows(entries, browser)
         found = {"rows": rows, "total": total, "pages": pages, "page": page, "whose": self.whose}
         digest = hashlib.sha256(json.dumps(found).encode()).hexdigest()
@@ -147,7 +119,7 @@ class Listing:
 
     def named(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """The rows of these runs, in their order; unknown ids are left out."""
-        entries, _ = self.store.history(ids=texts("Ids of runs", ids, PAGE), limit=PAGE)
+        entries, _ = self.store.history(Query(ids=texts("Ids of runs", ids, PAGE), limit=PAGE))
         known = {entry.id: entry for entry in entries}
         return self._rows([known[run_id] for run_id in ids if run_id in known], "")
 
@@ -214,14 +186,15 @@ class Listing:
         mine = set(ids) if self.whose == "all" else self.owners.owned(ids, browser)
         return [self.row(entry, entry.id in mine) for entry in entries]
 
-    def _entries(self, query: Query, only: tuple[str, ...] | None, page: int) -> tuple[list[Entry], int]:
+    def _entries(self, query: Query, page: int) -> tuple[list[Entry], int]:
         """The runs of a page, and how many there are on all of them."""
-        asked = {"text": query.text, "status": query.status, "tags": query.tags, "order": query.order,
-                 "descending": query.descending, "ids": only}  # fmt: skip
         start = page * PAGE
-        entries, pinned = self.store.history(**asked, pinned=True, limit=PAGE, offset=start)
+        first = dataclasses.replace(query, pinned=True, limit=PAGE, offset=start)
+        entries, pinned = self.store.history(first)
         room, start = PAGE - len(entries), max(0, start - pinned)
-        others, rest = self.store.history(**asked, pinned=False, limit=max(1, room), offset=start)  # of none, no total
+        others, rest = self.store.history(  # of none, no total
+            dataclasses.replace(query, pinned=False, limit=max(1, room), offset=start)
+        )
         return [*entries, *others[:room]], pinned + rest
 
     def _asked(self, entry: Entry) -> dict[str, Any]:
@@ -232,10 +205,3 @@ class Listing:
             return self.jobs.spec(entry.id).card()
         except (KeyError, UserError):
             return {}
-
-
-def texts(what: str, given: Any, most: int) -> tuple[str, ...]:
-    """The first of some short texts. UserError where they are no such list."""
-    if not isinstance(given, (list, tuple)) or not all(isinstance(i, str) and len(i) <= 64 for i in given[:most]):
-        raise UserError(f"{what} must be a list of short texts.")
-    return tuple(given[:most])

@@ -10,9 +10,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from components.json_route import INCOMPLETE, add_json_route
-from components.listing import Listing, Query
+from components.listing import Listing
 from components.others import Others
 from neuroal.errors import UserError
+from neuroal.runs.history import Query
 
 PATH = "/gradio_api/history"
 
@@ -30,10 +31,10 @@ def answer(listing: Listing, asked: dict[str, Any], others: Others | None = None
     """What the route says to a request.
 
     Args:
-        asked: ``do`` is "list" (with the fields of Query, and ``seen`` of the answer that is already there), "named"
-            (``ids``), "edit" (``id`` and ``name``, ``tags`` or ``pinned``), "claim", "delete" or "restore" (``id``),
-            "around" or "place" (as the methods of Others). What lists or changes runs comes with ``browser``, the
-            asking browser's secret.
+        asked: ``do`` is "list" (with fields of Query, those of ``Listing.page``, and ``seen`` of the answer that is
+            already there), "named" (``ids``), "edit" (``id`` and ``name``, ``tags`` or ``pinned``), "claim", "delete"
+            or "restore" (``id``), "around" or "place" (as the methods of Others). What lists or changes runs comes with
+            ``browser``, the asking browser's secret.
 
     Raises:
         UserError: it asks for what is not known or not allowed.
@@ -44,8 +45,9 @@ def answer(listing: Listing, asked: dict[str, Any], others: Others | None = None
     browser = given.pop("browser", "")
     try:
         if do == "list":
-            seen = given.pop("seen", "")
-            found = listing.page(Query(**given), browser)
+            seen, page, own = given.pop("seen", ""), given.pop("page", 0), given.pop("own", ())
+            without = given.pop("without", ())
+            found = listing.page(Query(**given), page, own, browser, without)
             return {"same": True} if found["seen"] == seen else found
         if do == "named":
             return {"rows": listing.named(given["ids"])}

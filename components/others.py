@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from components.listing import MOST_OWN, Listing, Read, texts
+from components.listing import MOST_OWN, Listing, Read
 from components.titles import title
 from neuroal.evaluation.card import Card, incomparable, perplexity_card
-from neuroal.runs.store import Entry
+from neuroal.runs.history import MOST_LETTERS, Entry, Query, texts
 from neuroal.sweeps.sweeps import KIND
 
 Point = dict[str, Any]
@@ -104,11 +104,12 @@ class Others:
 
     def _entries(self, ids: set[str]) -> list[Entry]:
         """Those of the runs that have finished."""
-        return self.listing.store.history(status="finished", ids=ids, limit=len(ids))[0] if ids else []
+        return self.listing.store.history(Query(status="finished", ids=ids, limit=len(ids)))[0] if ids else []
 
     def _of(self, model: str, own: tuple[str, ...]) -> list[Entry]:
         only = self.listing.kept(own) if self.listing.whose == "own" else None
-        found, _ = self.listing.store.history(text=model, status="finished", ids=only, limit=MOST)
+        asked = Query(text=model[:MOST_LETTERS], status="finished", ids=only, limit=MOST)
+        found, _ = self.listing.store.history(asked)
         return [entry for entry in found if entry.summary["model"] == model]
 
 

@@ -18,11 +18,13 @@ from components.history import build_history, wire_history
 from components.learn import LearnPath, wire_learn
 from components.listing import Listing, whose_from_environment
 from components.live import LiveRun
+from components.matrix_panel import MatrixPanel, wire_matrix
 from components.ratios import wire_ratios
 from components.refusal import refusal
 from components.sides import wire_sides
 from components.sweep import build_sweep, wire_sweep
 from components.warmup import Warmup
+from components.whereabouts import whereabouts
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
 from neuroal.runs.examples import PREFIX, SWEEPS, load_examples
@@ -94,6 +96,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
                     form, actions = build_form(_build_actions)
                 with gr.Column(scale=9, min_width=340):
                     live = LiveRun(_first_example(records))
+                    matrix = MatrixPanel({"run": _first_example(records).get("run", "")})
             with gr.Tab("Learn", id="learn"):
                 LearnPath(elem_id="learn")
             with gr.Tab("Compare", id="compare") as compare_tab:
@@ -104,6 +107,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
                 history = build_history()
         wire_form(form)
         wire_ratios(form, live, records.read)
+        wire_matrix(matrix, live)
         _wire_engine(clock, engine, warmup)
         _wire_estimate(page, form, actions)
         started = _wire_run(form, actions, run_id, live, workshop)
@@ -181,12 +185,17 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
             from neuroal.runs.estimate import check
 
             check(spec, workshop.pool)
+            before = workshop.asked(spec)
             started = workshop.start(spec, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), gr.skip(), refusal(error)
+        answer = "The run goes on if you close this page; its link leads back to it."
         if workshop.jobs.status(started) == "finished":
-            return started, _look_at(started), "This question was answered before; you are looking at that run."
-        return started, _look_at(started), "The run goes on if you close this page; its link leads back to it."
+            answer = "This question was answered before; you are looking at that run."
+        elif started == before:
+            answer = "This question is being answered already; you are looking at that run."
+            answer = whereabouts(workshop.jobs, started, answer)
+        return started, _look_at(started), answer
 
     def cancel(run: str) -> str:
         if not run or run.startswith(PREFIX):
@@ -238,7 +247,8 @@ def _wire_arrival(
         except (KeyError, UserError):
             unknown = "⚠️ No run with this link is known here; it may have been removed."
             return [gr.skip(), gr.skip(), unknown, *[gr.skip()] * (1 + len(form.inputs))]
-        return [asked, _look_at(asked), answer, preset_of(spec), *values_of(spec)]
+        told = whereabouts(records.workshop.jobs, asked, answer)
+        return [asked, _look_at(asked), told, preset_of(spec), *values_of(spec)]
 
     def arrive(request: gr.Request) -> list[Any]:
         asked = request.query_params.get("run", "")

@@ -11,8 +11,9 @@ from typing import Any
 
 import gradio as gr
 
-from components.listing import MOST_LETTERS, MOST_OWN, STORAGE, Listing, Query
+from components.listing import STORAGE, Listing
 from neuroal.errors import UserError
+from neuroal.runs.history import MOST_LETTERS, Query
 
 # Values of the menus beside ids of runs.
 DENSE, OPEN = "dense", "open"
@@ -68,11 +69,11 @@ def choices(listing: Listing, run: str, own: str) -> list[tuple[str, str]]:
         own: JSON, the ids of the browser's own runs.
     """
     model = _model(listing, run)
-    asked = {"status": "finished", "text": model[:MOST_LETTERS]}
+    asked = Query(status="finished", text=model[:MOST_LETTERS])
     try:
-        page = listing.page(Query(**asked, own=tuple(json.loads(own)[:MOST_OWN])))
+        page = listing.page(asked, own=json.loads(own))
     except (ValueError, TypeError, UserError):
-        page = listing.page(Query(**asked))
+        page = listing.page(asked)
     found = [row for row in page["rows"] if row["id"] != run and model in ("", row["model"])]
     return [*CHOICES, *((label_of(row), row["id"]) for row in found)]
 

@@ -16,6 +16,7 @@ from components.form import Form, spec_from
 from components.live import LiveRun
 from components.refusal import refusal
 from components.tradeoff_map import TradeoffMap
+from components.whereabouts import whereabouts
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
 from neuroal.pruners import PRUNERS
@@ -177,11 +178,11 @@ def wire_sweep(
         if not wanted:
             return [gr.skip()] * 4
         try:
-            workshop.sweeps.jobs.status(wanted)
+            answer = whereabouts(workshop.sweeps.jobs, wanted, "You are looking at the sweep of this link.")
         except KeyError:
             unknown = "⚠️ No sweep with this link is known here; it may have been removed."
             return [gr.skip(), gr.skip(), unknown, gr.Tabs(selected="tradeoffs")]
-        return [wanted, {"sweep": wanted}, "You are looking at the sweep of this link.", gr.Tabs(selected="tradeoffs")]
+        return [wanted, {"sweep": wanted}, answer, gr.Tabs(selected="tradeoffs")]
 
     def to_map(event: gr.EventData) -> list[Any]:
         """A run is to be seen on the map of a sweep, or of single runs."""

@@ -6,14 +6,60 @@ activation norms of its input are normalised to sum 1; its term is the distance 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from neuroal.blocks import DecoderStack, Linear
+from neuroal.heap import working_heap
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One block, run dense and pruned on the same inputs.
+
+    Attributes:
+        block: its index.
+        dense, pruned: activation norms by consumer group, float32 [in] each.
+        terms, lost: of each linear, see :func:`compared`.
+    """
+
+    block: int
+    dense: list[Tensor]
+    pruned: list[Tensor]
+    terms: dict[Linear, float]
+    lost: dict[Linear, np.ndarray]
+
+
+def walk(
+    stack: DecoderStack, pruned: nn.Module, tokens: Tensor, make: Callable[[], Any]
+) -> Generator[Compared, None, None]:
+    """Walks the blocks of a dense and a pruned model as a search does: both on the inputs that the pruned one gets.
+
+    Args:
+        stack: of the dense model; neither model is written to.
+        pruned: of the same architecture.
+        tokens: int64 [samples, length].
+        make: makes what gathers activation norms; as ``Pruner.norms``.
+
+    Raises:
+        UserError: as ``DecoderStack.capture``.
+    """
+    other = DecoderStack(pruned)
+    captured = stack.capture(tokens)
+    hidden = captured.hidden
+    with torch.no_grad(), working_heap():
+        for b in range(len(stack)):
+            with stack.resident(b):
+                before, _ = stack.gather(b, hidden, captured, make, outputs=False)
+                after, hidden = stack.gather(b, hidden, captured, make, other.blocks[b], outputs=b < len(stack) - 1)
+                dense, kept = norms_of(stack, b, before), norms_of(stack, b, after)
+                found = Compared(b, dense, kept, *compared(stack.groups[b], dense, kept))
+            yield found
 
 
 def norms_of(stack: DecoderStack, b: int, statistics: list[Any]) -> list[Tensor]:

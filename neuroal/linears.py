@@ -23,10 +23,15 @@ class Linear:
     module: nn.Module
 
     @property
+    def transposed(self) -> bool:
+        """Whether the module has its weight as [in, out], as transformers' Conv1D does."""
+        return isinstance(self.module, Conv1D)
+
+    @property
     def weight(self) -> Tensor:
-        """The weight as [out, in]; for transformers' Conv1D (stored [in, out]) a transposed view of the same memory."""
+        """The weight as [out, in]; where the module has it transposed, a view of the same memory."""
         weight = self.module.weight.detach()
-        return weight.t() if isinstance(self.module, Conv1D) else weight
+        return weight.t() if self.transposed else weight
 
     @property
     def owner(self) -> str:
@@ -35,7 +40,7 @@ class Linear:
 
     def stored(self, weight: Tensor) -> Tensor:
         """A weight [out, in] as the module has it: transposed for Conv1D."""
-        return weight.t() if isinstance(self.module, Conv1D) else weight
+        return weight.t() if self.transposed else weight
 
     def put(self, module: nn.Module, weight: Tensor) -> None:
         """Gives ``module`` (this linear, in whatever copy of the block) the weight [out, in] as its own."""

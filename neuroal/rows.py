@@ -51,7 +51,7 @@ def driven(stack: DecoderStack, alignment: Alignment, gqa: str) -> Iterator[tupl
         for group in groups:
             if gqa == "base" and _is_grouped_query(stack, b, group):
                 continue
-            consumer = _consumer(stack, b, group)
+            consumer = consumer_of(stack, b, group)
             if consumer is None:
                 continue
             driver = alignment[consumer.path]
@@ -61,7 +61,7 @@ def driven(stack: DecoderStack, alignment: Alignment, gqa: str) -> Iterator[tupl
                     yield b, linear, fold(driver)
 
 
-def _consumer(stack: DecoderStack, b: int, group: tuple[Linear, ...]) -> Linear | None:
+def consumer_of(stack: DecoderStack, b: int, group: tuple[Linear, ...]) -> Linear | None:
     """The first linear of the next group in order of execution: it reads what this group writes.
 
     Where attention and feed-forward run in parallel, the next group may read the block's input instead, or the normed
@@ -76,7 +76,7 @@ def _consumer(stack: DecoderStack, b: int, group: tuple[Linear, ...]) -> Linear 
 def _is_grouped_query(stack: DecoderStack, b: int, group: tuple[Linear, ...]) -> bool:
     """Some rows of the group serve several heads: linears with fewer rows than their consumer has columns, or chunks of
     a fused one."""
-    consumer = _consumer(stack, b, group)
+    consumer = consumer_of(stack, b, group)
     if consumer is None:
         return False
     width = consumer.weight.shape[1]

@@ -20,6 +20,7 @@ from transformers import LlamaForCausalLM
 from transformers import logging as transformers_logging
 
 from neuroal.models.loading import LanguageModel, load
+from tests.runs.postgresql import Server, binaries, running
 from tests.toys import random_llama
 
 torch.set_num_threads(1)
@@ -74,6 +75,17 @@ def model() -> LlamaForCausalLM:
 def tokens() -> torch.Tensor:
     """int64 [4, 12], ids of ``model``."""
     return torch.randint(0, 64, (4, 12), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """Debian's own server, started once; where it is missing, tests that need it are skipped."""
+    programs = binaries()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql).")
+    pytest.importorskip("psycopg", reason='psycopg is not installed: pip install "psycopg[binary]".')
+    with running(programs) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

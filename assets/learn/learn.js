@@ -226,7 +226,7 @@
     async fetch(name, signal = undefined, anew = false) {
       const settings = settingsFor(name, this.lesson, this.settings), key = `${name} ${JSON.stringify(settings)}`;
       if (this.kept.has(key) && !(anew && UNKEPT.includes(name))) return this.kept.get(key);
-      this.host.setAttribute("aria-busy", "true");
+      this.busy(1);
       try {
         const scene = await post(PATH, { scene: name, settings }, { signal });
         this.kept.set(key, scene);
@@ -236,8 +236,14 @@
         if (error.name !== "AbortError") this.say(error.message);
         return null;
       } finally {
-        this.host.removeAttribute("aria-busy");
+        this.busy(-1);
       }
+    }
+
+    /** How many answers are on their way. */
+    busy(more) {
+      this.waiting = (this.waiting ?? 0) + more;
+      if (this.waiting) this.host.setAttribute("aria-busy", "true"); else this.host.removeAttribute("aria-busy");
     }
 
     // --- the race -----------------------------------------------------------------------------------------------------

@@ -8,6 +8,9 @@
   // A card with a button of its own (picture.js) does without Plotly's camera, which leaves the config card out.
   const WITH_BUTTON = { ...CONFIG, modeBarButtonsToRemove: ["toImage", ...UNUSED] };
 
+  // Figures with a column for each block.
+  const BY_BLOCK = ["heatmap", "sparsity", "rows"];
+
   const TEXTS = {
     heatmap: {
       title: "Which blocks each lambda hurts",
@@ -171,6 +174,15 @@
       figure.layout.uirevision = this.switch ? `${revision} ${this.shown(state)}` : revision;
       drawFigure(Plotly, this.plot, figure);
       this.drawn = { Plotly, palette, state, revision };
+      if (BY_BLOCK.includes(this.name)) this.tellBlocks();
+    }
+
+    /** Who shows more of a block learns which one a person presses. */
+    tellBlocks() {
+      if (this.telling) return;
+      this.telling = true;
+      this.plot.on("plotly_click", ({ points }) =>
+        document.dispatchEvent(new CustomEvent("na-block", { detail: points[0].x })));
     }
 
     /** What a picture of this card says. */

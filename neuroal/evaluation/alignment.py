@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from neuroal.evaluation.base import EVALUATIONS, Evaluation, Ground
@@ -41,24 +42,15 @@ def iter_alignment(
     Raises:
         UserError: as ``DecoderStack.capture``.
     """
-    import torch
-
-    from neuroal.alignment import compared, norms_of
+    from neuroal.alignment import walk
     from neuroal.blocks import DecoderStack
-    from neuroal.heap import working_heap
     from neuroal.statistics import InputNorm
 
-    make, stack, other = norms or InputNorm, DecoderStack(dense), DecoderStack(pruned)
-    captured = stack.capture(tokens)
-    hidden, terms = captured.hidden, []
-    with torch.no_grad(), working_heap():
-        for b in range(len(stack)):
-            with stack.resident(b):
-                before, _ = stack.gather(b, hidden, captured, make, outputs=False)
-                after, hidden = stack.gather(b, hidden, captured, make, other.blocks[b], outputs=b < len(stack) - 1)
-                found, _ = compared(stack.groups[b], norms_of(stack, b, before), norms_of(stack, b, after))
-            terms.append(sum(found.values()))
-            yield Evaluated(variant, b + 1, len(stack), METRIC)
+    stack, terms = DecoderStack(dense), []
+    with closing(walk(stack, pruned, tokens, norms or InputNorm)) as blocks:
+        for found in blocks:
+            terms.append(sum(found.terms.values()))
+            yield Evaluated(variant, found.block + 1, len(stack), METRIC)
     return terms
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, event, inspect, make_url, text
+from sqlalchemy import Engine, event, func, inspect, make_url, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.schema import CreateColumn
@@ -38,6 +38,9 @@ POSTGRESQL = {
 # Errors of PostgreSQL after which another connection may do better: of the connection, and while the server restarts.
 LOST = ("08", "57P")
 
+# The number of PostgreSQL's lock under which tables are made: any that nobody else in the database would use.
+PREPARING = 0x6E6575726F616C
+
 HOW = "NEUROAL_STORE takes postgresql+psycopg://USER:PASSWORD@HOST/DATABASE, or sqlite:////PATH/OF/A/FILE"
 
 
@@ -51,11 +54,16 @@ class Database:
     def __init__(self, where: Path | str) -> None:
         self.engine: Engine = open_database(where)
 
+    @property
+    def shared(self) -> bool:
+        """Whether several processes of the app may serve it: a server, not a file."""
+        return self.engine.dialect.name != "sqlite"
+
     def close(self) -> None:
         """Lets go of the database."""
         self.engine.dispose()
 
-    def _do(self, work: Callable[[Session], T], done: Callable[[Session], bool] | None = None) -> T:
+    def do(self, work: Callable[[Session], T], done: Callable[[Session], bool] | None = None) -> T:
         """One transaction, tried again where the connection was lost; not what ``done`` finds to be done already."""
 
         def attempt(again: bool) -> T:
@@ -88,8 +96,7 @@ def open_database(where: Path | str) -> Engine:
     except ImportError:
         raise UserError('PostgreSQL needs one more package: pip install "psycopg[binary]".') from None
     try:
-        SQLModel.metadata.create_all(engine)
-        _add_missing_columns(engine)
+        _prepare(engine)
     except DBAPIError as error:
         engine.dispose()
         raise UserError(_reason(error)) from None
@@ -169,11 +176,17 @@ def _reason(error: DBAPIError) -> str:
     return f"The database of NEUROAL_STORE could not be prepared ({type(error.orig).__name__})."
 
 
-def _add_missing_columns(engine: Engine) -> None:
-    """Brings a store of an earlier version up to date: columns are only ever added, each with a default."""
-    there = {column["name"] for column in inspect(engine).get_columns(RunRow.__tablename__)}
+def _prepare(engine: Engine) -> None:
+    """Makes what is missing: tables, and in a store of an earlier version columns, each of which has a default.
+
+    Of processes that start together one does it, and the others find it done.
+    """
     table = SQLModel.metadata.tables[RunRow.__tablename__]
     with engine.begin() as connection:
+        if engine.dialect.name != "sqlite":
+            connection.execute(select(func.pg_advisory_xact_lock(PREPARING)))
+        SQLModel.metadata.create_all(connection)
+        there = {column["name"] for column in inspect(connection).get_columns(table.name)}
         for column in table.columns:
             if column.name not in there:
                 added = CreateColumn(column).compile(dialect=engine.dialect)

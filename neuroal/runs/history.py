@@ -13,13 +13,16 @@ from sqlmodel import Session, col
 
 from neuroal.errors import UserError, did_you_mean
 from neuroal.runs.labels import tags_as_json
-from neuroal.runs.rows import GOING, RunRow
+from neuroal.runs.rows import GOING, STATUSES, RunRow
 from neuroal.runs.summary import FIGURES, SCALE, summary
 
 # Of the summary, what a text is searched in beside name and tags, and what lists can be ordered by beside FIGURES.
 WORDS = ("model", "pruner", "top_up")
 
 ORDERS = ("created", "status", "name", *WORDS, "sparsity", *FIGURES)
+
+# Longest text that is searched for, and tags at a time.
+MOST_LETTERS, MOST_TAGS = 200, 20
 
 _SHOWN = (
     RunRow.id, RunRow.status, RunRow.created, RunRow.name, RunRow.tags, RunRow.pinned, RunRow.private, RunRow.key,
@@ -47,37 +50,68 @@ class Entry:
     summary: dict[str, Any]
 
 
-def find(
-    session: Session,
-    text: str = "",
-    status: str = "",
-    pinned: bool | None = None,
-    tags: Collection[str] = (),
-    order: str = "created",
-    descending: bool = True,
-    limit: int = 50,
-    offset: int = 0,
-    ids: Collection[str] | None = None,
-) -> tuple[list[Entry], int]:
+@dataclass(frozen=True)
+class Query:
+    """Which runs are asked for; deleted ones never are.
+
+    Attributes:
+        text: words that all occur in model, pruner, top-up, name or tags, in capitals or not.
+        pinned: None for both.
+        tags: all of which a run has, exactly so.
+        order: one of ORDERS; runs without that figure come last either way, and of those that are alike the newest
+            comes first.
+        ids: no other runs than these.
+
+    Raises:
+        UserError: a value is not allowed.
+    """
+
+    text: str = ""
+    status: str = ""
+    pinned: bool | None = None
+    tags: Collection[str] = ()
+    order: str = "created"
+    descending: bool = True
+    limit: int = 50
+    offset: int = 0
+    ids: Collection[str] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tags", texts("Tags", self.tags, MOST_TAGS))
+        if not isinstance(self.text, str) or len(self.text) > MOST_LETTERS:
+            raise UserError(f"At most {MOST_LETTERS} letters can be searched for; search for fewer.")
+        if self.status and self.status not in STATUSES:
+            raise UserError(f"No run can be {self.status!r}; choose one of: {', '.join(STATUSES)}.")
+        if self.order not in ORDERS:
+            raise UserError(f"Runs cannot be sorted by {self.order!r}.{did_you_mean(str(self.order), ORDERS)}")
+
+
+def texts(what: str, given: Any, most: int) -> tuple[str, ...]:
+    """The first of some short texts. UserError where they are no such list."""
+    if not isinstance(given, (list, tuple)) or not all(isinstance(i, str) and len(i) <= 64 for i in given[:most]):
+        raise UserError(f"{what} must be a list of short texts.")
+    return tuple(given[:most])
+
+
+def find(session: Session, query: Query) -> tuple[list[Entry], int]:
     """As :meth:`neuroal.runs.store.Store.history`."""
-    if order not in ORDERS:
-        raise UserError(f"Runs cannot be ordered by {order!r}.{did_you_mean(order, ORDERS)}")
     sqlite = session.get_bind().dialect.name == "sqlite"
-    wanted = [col(RunRow.kind) == "run", col(RunRow.deleted) == "", *_matches(text, tags, sqlite)]
-    if status:
-        wanted.append(col(RunRow.status) == status)
-    if pinned is not None:
-        wanted.append(col(RunRow.pinned).is_(pinned))
-    if ids is not None:
-        wanted.append(col(RunRow.id).in_(ids))
-    by = _column(order, sqlite)
+    wanted = [col(RunRow.kind) == "run", col(RunRow.deleted) == "", *_matches(query, sqlite)]
+    if query.status:
+        wanted.append(col(RunRow.status) == query.status)
+    if query.pinned is not None:
+        wanted.append(col(RunRow.pinned).is_(query.pinned))
+    if query.ids is not None:
+        wanted.append(col(RunRow.id).in_(query.ids))
+    by = _column(query.order, sqlite)
     # Counted on the way: a text is looked for in every run, once.
-    found = select(func.count().over(), *_SHOWN).where(*wanted).limit(limit).offset(offset)
-    found = found.order_by((by.desc() if descending else by.asc()).nulls_last(), *_newest(order))
+    found = select(func.count().over(), *_SHOWN).where(*wanted).limit(query.limit).offset(query.offset)
+    found = found.order_by((by.desc() if query.descending else by.asc()).nulls_last(), *_newest(query.order))
     rows = session.execute(found).all()
     if rows:
         return [_entry(*row[1:]) for row in rows], rows[0][0]
-    return [], session.execute(select(func.count()).select_from(RunRow).where(*wanted)).scalar_one() if offset else 0
+    count = select(func.count()).select_from(RunRow).where(*wanted)
+    return [], session.execute(count).scalar_one() if query.offset else 0
 
 
 def unsummarised(session: Session) -> list[str]:
@@ -92,11 +126,11 @@ def _newest(order: str) -> list[ColumnElement[Any]]:
     return [*([] if order == "created" else [col(RunRow.created).desc()]), col(RunRow.id)]
 
 
-def _matches(text: str, tags: Collection[str], sqlite: bool) -> list[ColumnElement[bool]]:
+def _matches(query: Query, sqlite: bool) -> list[ColumnElement[bool]]:
     """Every word is somewhere in what is searched, every tag is one of the run's."""
     searched = col(RunRow.name) + " " + col(RunRow.tags) + " " + _words(sqlite)
-    wanted = [func.lower(searched).contains(word, autoescape=True) for word in text.lower().split()]
-    for tag in tags:  # as it is written: after the bracket or a comma, so not within another tag
+    wanted = [func.lower(searched).contains(word, autoescape=True) for word in query.text.lower().split()]
+    for tag in query.tags:  # as it is written: after the bracket or a comma, so not within another tag
         written = tags_as_json([tag])[1:-1]
         listed = col(RunRow.tags)
         wanted.append(

@@ -19,7 +19,7 @@ from neuroal.runs.events import (
     RunResumed,
     RunStarted,
 )
-from neuroal.runs.store import Store
+from neuroal.runs.store import Store, Taken
 from neuroal.runs.summary import summary
 from neuroal.sweeps.events import SweepStarted
 
@@ -44,6 +44,9 @@ class RunLog:
 
     Args:
         records: what the store already holds, for a run of the past.
+
+    Attributes:
+        mine: whether it is written here. What another process of the app writes is read by :meth:`catch_up`.
     """
 
     def __init__(self, run_id: str, store: Store, records: list[dict[str, Any]] | None = None) -> None:
@@ -53,6 +56,7 @@ class RunLog:
         self._writing = threading.Lock()  # one event at a time, for as long as the store takes
         self._showing = threading.Lock()  # for an instant: viewers read on the event loop, which no store may hold up
         self._zero: float | None = None  # the clock stands still
+        self.mine = False
         self.status = last_status(self._records)
 
     def start_clock(self) -> None:
@@ -61,18 +65,26 @@ class RunLog:
             self._zero = time.monotonic() - self._last("t", 0.0)
 
     def append(self, happened: Event) -> dict[str, Any]:
-        """Commits an event and returns its record ``{"n", "t", "kind", ...}``."""
+        """Commits an event and returns its record ``{"n", "t", "kind", ...}``.
+
+        Raises:
+            Taken: the run is another process's; nothing was appended.
+        """
         with self._writing:
             return self._append(happened, save=True)
 
     def append_at_any_cost(self, happened: Event) -> None:
         """As :meth:`append`, but viewers learn of it even when the disk is full and it cannot be saved.
 
-        The store then still says that the run is going, so the next start of the server marks it as interrupted.
+        The store then still says that the run is going, so the next start of the server marks it as interrupted; where
+        several processes share the store, as soon as it can be written to again. Of a run that is another process's by
+        now there is nothing to tell.
         """
         with self._writing:
             try:
                 self._append(happened, save=True)
+            except Taken as error:
+                logger.warning("Run %s: %s", self.run_id, error)
             except Exception:
                 logger.exception("Run %s: an event could not be saved", self.run_id)
                 self._append(happened, save=False)
@@ -85,13 +97,28 @@ class RunLog:
         record = {"n": n, "t": t, **payload}
         if save:
             figures = summary([*self._records, record]) if status in ENDED else None
-            self._store.append(self.run_id, n, t, payload, status, figures)
+            try:
+                self._store.append(self.run_id, n, t, payload, status, figures)
+            except Taken:
+                self.mine = False
+                raise
         with self._showing:
             self._records.append(record)
             self.status = status or self.status
         if status in ENDED:
-            self._zero = None
+            self._zero, self.mine = None, False
         return record
+
+    def catch_up(self) -> None:
+        """Reads what another process has written since; nothing where the log is written here."""
+        with self._writing:
+            if self.mine:
+                return
+            records = self._store.events(self.run_id, self._last("n", 0))
+            status = last_status(records, self.status)
+            with self._showing:
+                self._records += records
+                self.status = status
 
     def _last(self, name: str, otherwise: Any) -> Any:
         return self._records[-1][name] if self._records else otherwise
@@ -119,7 +146,7 @@ _AFTERWARDS = {
 }
 
 
-def last_status(records: list[dict[str, Any]]) -> str:
+def last_status(records: list[dict[str, Any]], before: str = "queued") -> str:
     """Where a run stands after these records."""
     kinds = {kind.__name__: status for kind, status in STATUS.items()}
-    return next((kinds[r["kind"]] for r in reversed(records) if r["kind"] in kinds), "queued")
+    return next((kinds[r["kind"]] for r in reversed(records) if r["kind"] in kinds), before)

@@ -6,6 +6,7 @@ Where kept weights move too (SparseGPT, refitting) their values are stored, and 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -24,6 +25,8 @@ from neuroal.twin import sparse_twin
 
 if TYPE_CHECKING:
     from neuroal.models.loading import LanguageModel
+
+GONE = "The pruned weights of this run are gone or damaged; run it again."
 
 
 @torch.no_grad()
@@ -60,7 +63,20 @@ def apply_masks(path: Path, twin: nn.Module, linears: Iterable[str]) -> None:
             weight = read_weight(twin, name)
             write_weight(twin, name, _masked(weight, tensors[f"{name}.mask"], tensors.get(f"{name}.kept")))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise UserError("The pruned weights of this run are gone or damaged; run it again.") from error
+        raise UserError(GONE) from error
+
+
+def read_mask(path: Path, name: str, shape: tuple[int, int]) -> np.ndarray:
+    """Which weights of one linear are kept: bool, of the shape that its module has. Nothing else is read.
+
+    Raises:
+        UserError: the file is missing, damaged, or of another model.
+    """
+    try:
+        with safe_open(str(path), "np") as stored:
+            return _unpacked(stored.get_tensor(f"{name}.mask"), shape)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(GONE) from error
 
 
 def rebuilt_twin(path: Path, lm: LanguageModel) -> nn.Module:
@@ -77,9 +93,7 @@ def rebuilt_twin(path: Path, lm: LanguageModel) -> nn.Module:
 
 def _masked(weight: torch.Tensor, mask: torch.Tensor, values: torch.Tensor | None) -> torch.Tensor:
     """A new weight: the given one without what was pruned, with the stored values where pruning changed them."""
-    if mask.dtype != torch.uint8 or mask.shape != ((weight.numel() + 7) // 8,):
-        raise ValueError(f"a weight of shape {tuple(weight.shape)} does not match what was stored")
-    kept = torch.from_numpy(np.unpackbits(mask.numpy(), count=weight.numel()).reshape(weight.shape) != 0)
+    kept = torch.from_numpy(_unpacked(mask.numpy(), weight.shape))
     if values is not None:
         if values.shape != (int(kept.sum()),):
             raise ValueError("the stored values do not match their mask")
@@ -87,3 +101,11 @@ def _masked(weight: torch.Tensor, mask: torch.Tensor, values: torch.Tensor | Non
         moved[kept] = values
         return moved
     return weight.masked_fill(~kept.to(weight.device), 0)
+
+
+def _unpacked(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """What is kept, bool of this shape, from the packed bits."""
+    count = math.prod(shape)
+    if mask.dtype != np.uint8 or mask.shape != ((count + 7) // 8,):
+        raise ValueError(f"a weight of shape {tuple(shape)} does not match what was stored")
+    return np.unpackbits(mask, count=count).reshape(shape) != 0

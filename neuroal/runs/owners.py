@@ -11,52 +11,41 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel import col, select
 
+from neuroal.runs.rows import OwnerRow
 from neuroal.runs.store import Store
-
-
-class OwnerRow(SQLModel, table=True):
-    """A run or a sweep that was claimed, and the digest of the secret that claimed it."""
-
-    __tablename__ = "owners"
-
-    run_id: str = Field(primary_key=True)
-    owner: str
 
 
 class Owners:
     """The claims on the runs of a store."""
 
     def __init__(self, store: Store) -> None:
-        self.engine = store.engine
-        SQLModel.metadata.create_all(self.engine)
+        self.store = store
 
     def claim(self, run_id: str, secret: str) -> bool:
         """Makes a run that nobody has claimed that of the secret; whether it now is."""
-        with Session(self.engine) as session:
-            session.add(OwnerRow(run_id=run_id, owner=_digest(secret)))
-            try:
-                session.commit()
-                return True
-            except IntegrityError:
-                return run_id in self.owned([run_id], secret)
+        with suppress(IntegrityError):  # somebody was first
+            self.store.do(
+                lambda session: session.add(OwnerRow(run_id=run_id, owner=_digest(secret))),
+                done=lambda session: session.get(OwnerRow, run_id) is not None,
+            )
+        return run_id in self.owned([run_id], secret)
 
     def inherit(self, run_id: str, sweep_id: str) -> None:
         """A run that a sweep has started belongs to whoever has claimed the sweep, unless somebody has claimed it."""
-        with Session(self.engine) as session:
-            owner = session.get(OwnerRow, sweep_id)
-            if owner is None or session.get(OwnerRow, run_id) is not None:
-                return
-            session.add(OwnerRow(run_id=run_id, owner=owner.owner))
-            with suppress(IntegrityError):
-                session.commit()
+        owner = self.store.do(lambda session: session.get(OwnerRow, sweep_id))
+        if owner is not None:
+            with suppress(IntegrityError):  # somebody was first
+                self.store.do(
+                    lambda session: session.add(OwnerRow(run_id=run_id, owner=owner.owner)),
+                    done=lambda session: session.get(OwnerRow, run_id) is not None,
+                )
 
     def owned(self, run_ids: Collection[str], secret: str) -> set[str]:
         """Those of the runs that the secret has claimed."""
-        with Session(self.engine) as session:
-            found = select(OwnerRow.run_id).where(col(OwnerRow.run_id).in_(run_ids), OwnerRow.owner == _digest(secret))
-            return set(session.exec(found).all())
+        found = select(OwnerRow.run_id).where(col(OwnerRow.run_id).in_(run_ids), OwnerRow.owner == _digest(secret))
+        return set(self.store.do(lambda session: session.exec(found).all()))
 
 
 def _digest(secret: str) -> str:

@@ -29,10 +29,14 @@ class Row(NamedTuple):
     payload: str
 
 
-def read_rows(session: Session, run_id: str) -> list[Row]:
-    """Those of a run, in the order of their numbers. One statement, so never half of a log that is being packed."""
-    log = select(EventRow.n, EventRow.t, EventRow.payload).where(col(EventRow.run_id) == run_id)
-    return [Row(*row) for row in session.execute(log.order_by(EventRow.n))]
+def read_rows(session: Session, run_id: str, after: int = 0) -> list[Row]:
+    """Those of a run numbered above ``after``, in the order of their numbers.
+
+    One statement, so never half of a log that is being packed.
+    """
+    log = select(EventRow.n, EventRow.t, EventRow.payload).order_by(EventRow.n)
+    mine = log.where(col(EventRow.run_id) == run_id, col(EventRow.n) > after)
+    return [Row(*row) for row in session.execute(mine)]
 
 
 def as_records(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The tables of the store: runs, and the events of their logs."""
+"""The tables of the store: runs and the events of their logs, whose they are, and the processes that do them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlmodel import Field, SQLModel
 
 # The states of a run; the first two are the ones a stopped server leaves behind.
 GOING = ("queued", "running")
+STATUSES = (*GOING, "cancelled", "failed", "finished", "interrupted")
 
 
 class RunRow(SQLModel, table=True):
@@ -22,6 +23,8 @@ class RunRow(SQLModel, table=True):
         summary: JSON, see :mod:`neuroal.runs.summary`.
         tags: JSON, a list of texts.
         deleted: when a person removed it (as ``created``), or "".
+        instance: the process that alone may write to it; "" for any.
+        cancel: that process is asked to cancel it.
     """
 
     __tablename__ = "runs"
@@ -38,6 +41,8 @@ class RunRow(SQLModel, table=True):
     tags: str = Field(default="[]", sa_column_kwargs={"server_default": "[]"})
     pinned: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     deleted: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    instance: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    cancel: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
 
     __table_args__ = (Index("ix_runs_listed", "kind", "deleted", "created"),)
 
@@ -51,6 +56,24 @@ class EventRow(SQLModel, table=True):
     n: int = Field(primary_key=True)
     t: float
     payload: str
+
+
+class InstanceRow(SQLModel, table=True):
+    """A process of the app, and when it was last heard of: seconds since 1970 by the clock of the database."""
+
+    __tablename__ = "instances"
+
+    id: str = Field(primary_key=True)
+    seen: float
+
+
+class OwnerRow(SQLModel, table=True):
+    """A run that was claimed, and the digest of the secret that claimed it."""
+
+    __tablename__ = "owners"
+
+    run_id: str = Field(primary_key=True)
+    owner: str
 
 
 def iso(time: datetime.datetime) -> str:

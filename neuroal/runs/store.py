@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Collection, Iterable, Sequence
+import secrets
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,32 @@ from sqlmodel import Session, col, select
 
 from neuroal.errors import UserError
 from neuroal.runs.database import Database
-from neuroal.runs.history import Entry, find, unsummarised
+from neuroal.runs.history import Entry, Query, find, unsummarised
 from neuroal.runs.labels import labels, tags_as_json
 from neuroal.runs.packing import as_records, pack_log, packable, read_rows
 from neuroal.runs.rows import GOING, EventRow, RunRow, iso, now
 
-__all__ = ["Entry", "EventRow", "RunRow", "Store"]
+__all__ = ["Entry", "EventRow", "Query", "RunRow", "Store"]
 
 # The tag of a run that came in a bundle.
 ADOPTED = "from a bundle"
 
+# The newest runs.
+EVERY = Query()
+
+
+class Taken(UserError):
+    """A run is another process's by now, see :mod:`neuroal.runs.instances`."""
+
+    def __init__(self) -> None:
+        super().__init__("Another instance of this app has taken over this run.")
+
 
 class Store(Database):
     """The only keeper of runs and events. Safe to use from several threads.
+
+    Attributes:
+        instance: the random name of this process.
 
     Args:
         where: the data folder, in which the file is ``runs.sqlite``; or the URL of a database.
@@ -40,9 +54,10 @@ class Store(Database):
 
     def __init__(self, where: Path | str) -> None:
         super().__init__(where)
+        self.instance = secrets.token_hex(8)
         # In memory, because viewers ask on the event loop, which must not wait for a database.
         deleted = select(RunRow.id).where(RunRow.deleted != "")
-        self._deleted = set(self._do(lambda session: session.exec(deleted).all()))
+        self._deleted = set(self.do(lambda session: session.exec(deleted).all()))
 
     # --- a run and its log ------------------------------------------------------------------------------------------
 
@@ -58,8 +73,10 @@ class Store(Database):
     ) -> None:
         """A new run, queued; ``kind`` "sweep" for what is no run but starts some."""
         fields = {"id": run_id, "key": key, "spec": spec, "status": "queued", "private": private, "created": now()}
-        self._do(
-            lambda session: session.add(RunRow(**fields, kind=kind, summary=_json(summary or {}))),
+        self.do(
+            lambda session: session.add(
+                RunRow(**fields, kind=kind, summary=_json(summary or {}), instance=self.instance)
+            ),
             done=lambda session: session.get(RunRow, run_id) is not None,
         )
 
@@ -72,10 +89,17 @@ class Store(Database):
         status: str | None = None,
         summary: dict[str, Any] | None = None,
     ) -> None:
-        """One event, and the run's new status and summary with it, in one transaction."""
+        """One event, and the run's new status and summary with it, in one transaction.
+
+        Raises:
+            Taken: the run is another process's.
+        """
         written = _json(payload)
 
         def write(session: Session) -> None:
+            of = select(RunRow.instance).where(RunRow.id == run_id).with_for_update()  # nobody takes it over meanwhile
+            if session.exec(of).first() not in (None, "", self.instance):
+                raise Taken
             session.add(EventRow(run_id=run_id, n=n, t=t, payload=written))
             if status:
                 row = session.get_one(RunRow, run_id)
@@ -88,7 +112,7 @@ class Store(Database):
             there = session.get(EventRow, (run_id, n))
             return there is not None and (there.t, there.payload) == (t, written)
 
-        self._do(write, done=written_before)
+        self.do(write, done=written_before)
 
     def adopt(
         self,
@@ -112,24 +136,16 @@ class Store(Database):
             if log:
                 session.execute(insert(EventRow), log)
 
-        self._do(write, done=lambda session: session.get(RunRow, run_id) is not None)
-
-    def ask_more(self, run_id: str, spec: str) -> None:
-        """Another spec for a run that goes on; it still answers the question that it began with, so its key stays."""
-        self._change(run_id, spec=spec)
+        self.do(write, done=lambda session: session.get(RunRow, run_id) is not None)
 
     def run(self, run_id: str) -> RunRow | None:
         """The run of that id, deleted or not, or None."""
-        return self._do(lambda session: session.get(RunRow, run_id))
+        return self.do(lambda session: session.get(RunRow, run_id))
 
-    def events(self, run_id: str) -> list[dict[str, Any]]:
-        """The whole log, as the flat dicts that go over the wire."""
-        return as_records(self._do(lambda session: read_rows(session, run_id)))
-
-    def going(self, kind: str = "run") -> list[str]:
-        """Those of a kind that were queued or running when the process that owned them ended."""
-        left = select(RunRow.id).where(RunRow.kind == kind, col(RunRow.status).in_(GOING))
-        return list(self._do(lambda session: session.exec(left).all()))
+    def events(self, run_id: str, after: int = 0) -> list[dict[str, Any]]:
+        """The log above that number, as the flat dicts that go over the wire."""
+        records = as_records(self.do(lambda session: read_rows(session, run_id, after)))
+        return [record for record in records if record["n"] > after]  # others may be packed with them
 
     def answered(self, key: str) -> str | None:
         """The newest finished public run that asked the same question, or None."""
@@ -137,37 +153,13 @@ class Store(Database):
             RunRow.key == key, RunRow.status == "finished", col(RunRow.private).is_(False), RunRow.deleted == ""
         )
         newest = found.order_by(col(RunRow.created).desc())
-        return self._do(lambda session: session.exec(newest).first())
+        return self.do(lambda session: session.exec(newest).first())
 
     # --- the history ------------------------------------------------------------------------------------------------
 
-    def history(
-        self,
-        text: str = "",
-        status: str = "",
-        pinned: bool | None = None,
-        tags: Collection[str] = (),
-        order: str = "created",
-        descending: bool = True,
-        limit: int = 50,
-        offset: int = 0,
-        ids: Collection[str] | None = None,
-    ) -> tuple[list[Entry], int]:
-        """Runs that are not deleted, and how many there are without ``limit`` and ``offset``.
-
-        Args:
-            text: words that all occur in model, pruner, top-up, name or tags, in capitals or not.
-            tags: all of which a run has, exactly so.
-            order: one of ``neuroal.runs.history.ORDERS``; runs without that figure come last either way, and of those
-                that are alike the newest comes first.
-            ids: no other runs than these.
-
-        Raises:
-            UserError: no such order.
-        """
-        return self._do(
-            lambda session: find(session, text, status, pinned, tags, order, descending, limit, offset, ids)
-        )
+    def history(self, query: Query = EVERY) -> tuple[list[Entry], int]:
+        """Runs that are not deleted, and how many there are without ``limit`` and ``offset``."""
+        return self.do(lambda session: find(session, query))
 
     def edit(
         self, run_id: str, name: str | None = None, tags: Iterable[str] | None = None, pinned: bool | None = None
@@ -214,7 +206,7 @@ class Store(Database):
             session.execute(delete(EventRow).where(col(EventRow.run_id).in_(gone)))
             session.execute(delete(RunRow).where(col(RunRow.id).in_(gone)))
 
-        self._do(remove)
+        self.do(remove)
         self._deleted.difference_update(gone)
         return list(gone)
 
@@ -222,7 +214,7 @@ class Store(Database):
 
     def packable(self, before: datetime.datetime) -> list[str]:
         """Runs that ended, were created before a time (which has a time zone), and whose log is not packed."""
-        return self._do(lambda session: packable(session, iso(before)))
+        return self.do(lambda session: packable(session, iso(before)))
 
     def pack(self, run_id: str) -> bool:
         """Puts the log of a run that ended into one row, from which :meth:`events` reads the same records.
@@ -230,17 +222,17 @@ class Store(Database):
         Returns:
             False where there is nothing to pack, or another process is packing it.
         """
-        return self._do(lambda session: pack_log(session, run_id))
+        return self.do(lambda session: pack_log(session, run_id))
 
     def newest(self, kind: str, limit: int) -> list[str]:
         """Ids of a kind that are not deleted, newest first."""
         known = select(RunRow.id).where(RunRow.kind == kind, RunRow.deleted == "")
         found = known.order_by(col(RunRow.created).desc()).limit(limit)
-        return list(self._do(lambda session: session.exec(found).all()))
+        return list(self.do(lambda session: session.exec(found).all()))
 
     def unsummarised(self) -> list[str]:
-        """Runs that ended before summaries said all that they do now."""
-        return self._do(unsummarised)
+        """Runs that ended before summaries were kept."""
+        return self.do(unsummarised)
 
     def summarise(self, run_id: str, summary: dict[str, Any]) -> None:
         """What lists show of a run. KeyError when no run has this id."""
@@ -253,7 +245,7 @@ class Store(Database):
                 raise KeyError(run_id)
             row.sqlmodel_update(changes)
 
-        self._do(change)
+        self.do(change)
 
 
 def _json(value: Any) -> str:

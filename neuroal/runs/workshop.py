@@ -17,9 +17,11 @@ from neuroal.cluster.choice import cluster
 from neuroal.errors import UserError
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.importing import import_engine
+from neuroal.inspection.inspector import Inspector
 from neuroal.models.cache import data_folder
 from neuroal.runs.events import Event, Measured
 from neuroal.runs.housekeeping import Housekeeping
+from neuroal.runs.instances import only_one
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
@@ -48,7 +50,8 @@ class Workshop:
         workers: runs at the same time; when not given one, or as many as the Ray cluster has room for.
 
     Raises:
-        UserError: the store cannot be opened, or the engine that NEUROAL_ENGINE asks for cannot be had.
+        UserError: the store cannot be opened or is another process's, or the engine that NEUROAL_ENGINE asks for cannot
+            be had.
     """
 
     def __init__(self, folder: Path | None = None, workers: int | None = None) -> None:
@@ -58,11 +61,13 @@ class Workshop:
         self._lock = threading.RLock()
         self._rebuilding = threading.Lock()
         store = Store(os.environ.get("NEUROAL_STORE", "") or self.folder)
+        self._let_go = only_one(store)  # before anything that is left in the store is taken for nobody's
         self._cluster = cluster(lambda: self.pool, self._masks)
         slots = self._cluster.slots if self._cluster else 1
         self.jobs = Jobs(store, self._cluster or self._engine, workers or slots)
         self.sweeps = Sweeps(self)
-        self.housekeeping = Housekeeping(self.jobs.store, lambda run_id: self._masks(run_id).unlink(missing_ok=True))
+        self.inspector = Inspector(self.jobs, self.folder / "inspected", self._masks, self._pair)
+        self.housekeeping = Housekeeping(self.jobs.store, self._forget)
 
     @property
     def pool(self) -> ModelPool:
@@ -75,9 +80,16 @@ class Workshop:
             return self._pool
 
     def start(self, spec: RunSpec, owner: str = "") -> str:
-        """As ``Jobs.start``; a finished run is an answer only while its pruned model is still there to be asked."""
+        """As ``Jobs.start``, but a question that is being answered, here or elsewhere, is not asked a second time.
+
+        A finished run is an answer only while its pruned model is still there to be asked.
+        """
+        return self.asked(spec) or self.jobs.start(spec, owner, again=True)
+
+    def asked(self, spec: RunSpec) -> str | None:
+        """The run that answers a question, or will."""
         answered = self.jobs.answered(spec)
-        return self.jobs.start(spec, owner, again=bool(answered) and not self._masks(answered).exists())
+        return answered if answered and self._masks(answered).exists() else self.jobs.under_way(spec)
 
     def pair(self, run_id: str) -> tuple[LanguageModel, nn.Module]:
         """The dense model and the pruned twin of a finished run.
@@ -150,10 +162,12 @@ class Workshop:
 
     def close(self) -> None:
         """Stops the workers; what was going is marked as interrupted."""
+        self.inspector.close()
         self.sweeps.close()
         self.jobs.close()
         self.housekeeping.stop()
         self.jobs.store.close()
+        self._let_go()
         if self._cluster:
             self._cluster.close()
 
@@ -196,6 +210,10 @@ class Workshop:
             while len(self._twins) > KEPT_TWINS:
                 self._twins.popitem(last=False)
             return lm, twin
+
+    def _forget(self, run_id: str) -> None:
+        self._masks(run_id).unlink(missing_ok=True)
+        self.inspector.forget(run_id)
 
     def _masks(self, run_id: str) -> Path:
         return self.folder / "pruned" / f"{run_id}.safetensors"

@@ -28,15 +28,16 @@ class Sweeps:
 
     def __init__(self, workshop: Workshop) -> None:
         self.workshop = workshop
-        self.jobs = Jobs(workshop.jobs.store, self._engine, AT_ONCE, KIND, SweepSpec.from_json)
+        jobs = workshop.jobs
+        self.jobs = Jobs(jobs.store, self._engine, AT_ONCE, KIND, SweepSpec.from_json, jobs.instance)
 
     def start(self, spec: SweepSpec, owner: str = "") -> str:
-        """Queues a sweep and returns its id.
+        """Queues a sweep and returns its id; that of the one that is asking the same, where there is one.
 
         Raises:
             UserError: this person has too many sweeps waiting, or it cannot be stored.
         """
-        return self.jobs.start(spec, owner, again=True)
+        return self.jobs.under_way(spec) or self.jobs.start(spec, owner, again=True)
 
     def pause(self, sweep_id: str) -> bool:
         """Starts no further run; those at hand go on. False when the sweep was not going."""

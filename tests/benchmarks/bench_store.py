@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sqlalchemy import insert
 
+from neuroal.runs.history import Query
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.rows import EventRow, RunRow
 from neuroal.runs.spec import RunSpec
@@ -85,17 +86,17 @@ def figures(where: Path | str, runs: int) -> Iterator[tuple[str, float]]:
     jobs = Jobs(store, lambda *_: iter(()))  # type: ignore[arg-type, return-value]
     yield "open", (time.perf_counter() - began) * 1000
     yield "list the newest 50", milliseconds(store.history)
-    yield "list, by perplexity", milliseconds(lambda: store.history(order="perplexity", descending=False))
-    yield "list, the last page", milliseconds(lambda: store.history(offset=runs - 50))
-    yield "filter: text of two words", milliseconds(lambda: store.history(text="sparsegpt owl"))
-    yield "filter: text of one run", milliseconds(lambda: store.history(text="number 1995"))
+    yield "list, by perplexity", milliseconds(lambda: store.history(Query(order="perplexity", descending=False)))
+    yield "list, the last page", milliseconds(lambda: store.history(Query(offset=runs - 50)))
+    yield "filter: text of two words", milliseconds(lambda: store.history(Query(text="sparsegpt owl")))
+    yield "filter: text of one run", milliseconds(lambda: store.history(Query(text="number 1995")))
     yield (
         "filter: text, tag, status, by KL",
-        milliseconds(lambda: store.history(text="smol", tags=["thesis"], status="finished", order="kl")),
+        milliseconds(lambda: store.history(Query(text="smol", tags=["thesis"], status="finished", order="kl"))),
     )
-    yield "filter: pinned", milliseconds(lambda: store.history(pinned=True))
-    yield "filter: 1,000 ids", milliseconds(lambda: store.history(ids=[f"run-{2 * i}" for i in range(1000)]))
-    yield "list all", milliseconds(lambda: store.history(limit=runs))
+    yield "filter: pinned", milliseconds(lambda: store.history(Query(pinned=True)))
+    yield "filter: 1,000 ids", milliseconds(lambda: store.history(Query(ids=[f"run-{2 * i}" for i in range(1000)])))
+    yield "list all", milliseconds(lambda: store.history(Query(limit=runs)))
     yield "was it answered", milliseconds(lambda: store.answered("nothing"))
     ids = iter(range(runs))
     yield "read one log", milliseconds(lambda: store.events(f"run-{next(ids) * 37 % runs}"))

@@ -22,6 +22,7 @@ from components.sweep_fold import fold_sweep_all
 from neuroal.errors import UserError
 from neuroal.runs.events import RowsAllocated, RunFinished
 from neuroal.runs.examples import load_examples
+from neuroal.runs.history import Query
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import ADOPTED, Store
@@ -109,7 +110,7 @@ def test_a_sweep_of_another_instance_opens_here(jobs: Jobs, sweeps: Sweeps, tmp_
     for asked, member in zip(SPEC.members, state["members"], strict=True):
         assert jobs.spec(member["run"]) == asked.spec and jobs.status(member["run"]) == "finished"
         assert jobs.answered(asked.spec) is None, "whoever made it could have written any figure into it"
-    assert jobs.store.history(tags=[ADOPTED])[1] == 4
+    assert jobs.store.history(Query(tags=[ADOPTED]))[1] == 4
 
 
 def test_a_sweep_that_cannot_be_stored_leaves_nothing(

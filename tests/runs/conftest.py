@@ -15,7 +15,7 @@ from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
 from tests.runs.helpers import SMALL, Script
-from tests.runs.postgresql import Server, binaries, running
+from tests.runs.postgresql import Server
 
 if TYPE_CHECKING:
     from neuroal.models.loading import LanguageModel
@@ -32,17 +32,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[Server]:
-    """Debian's own server, started once; where it is missing, tests that need it are skipped."""
-    programs = binaries()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (Debian: postgresql).")
-    pytest.importorskip("psycopg", reason='psycopg is not installed: pip install "psycopg[binary]".')
-    with running(programs) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
 def _kept_database(postgresql: Server) -> str:
     return postgresql.new_database()
 
@@ -50,14 +39,17 @@ def _kept_database(postgresql: Server) -> str:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
     """Where an empty store is, by turns a folder and the URL of a PostgreSQL database."""
-    if request.param == "sqlite":
-        return tmp_path
-    url = request.getfixturevalue("_kept_database")
-    engine = create_engine(url, poolclass=NullPool)
+    return tmp_path if request.param == "sqlite" else request.getfixturevalue("shared")
+
+
+@pytest.fixture
+def shared(_kept_database: str) -> str:
+    """The URL of a PostgreSQL database with empty tables, or none yet."""
+    engine = create_engine(_kept_database, poolclass=NullPool)
     with engine.begin() as connection:
         for name in inspect(connection).get_table_names():
             connection.exec_driver_sql(f"TRUNCATE {name}")
-    return url
+    return _kept_database
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from neuroal.errors import UserError
-from neuroal.runs.history import ORDERS, Entry
+from neuroal.runs.history import ORDERS, Entry, Query
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
@@ -48,12 +48,12 @@ def four(store: Store) -> Store:
 
 def test_the_newest_run_comes_first(four: Store) -> None:
     assert ids(four.history()) == "dcba"
-    assert ids(four.history(descending=False)) == "abcd"
+    assert ids(four.history(Query(descending=False))) == "abcd"
 
 
 def test_an_entry_says_all_that_a_list_shows(four: Store) -> None:
     four.edit("a", name="My first", tags=["good", "Düne"], pinned=True)
-    entry = four.history(text="first")[0][0]
+    entry = four.history(Query(text="first"))[0][0]
     assert (entry.id, entry.status, entry.name, entry.tags) == ("a", "finished", "My first", ("good", "Düne"))
     assert entry.pinned is True and entry.private is False and entry.key == "key"
     assert datetime.datetime.fromisoformat(entry.created).utcoffset() == datetime.timedelta(0)
@@ -62,7 +62,7 @@ def test_an_entry_says_all_that_a_list_shows(four: Store) -> None:
 
 
 def test_a_run_that_waits_says_what_it_asks(four: Store) -> None:
-    entry = four.history(status="queued")[0][0]
+    entry = four.history(Query(status="queued"))[0][0]
     assert (entry.summary["model"], entry.summary["sparsity"]) == ("Qwen3-0.6B", 0.55)
 
 
@@ -79,7 +79,7 @@ TEXTS = {
 
 def test_every_word_is_looked_for_in_what_people_know_of_a_run(four: Store) -> None:
     four.edit("a", name="Die Äpfel", tags=["SÜß"])
-    found = {text: four.history(text=text) for text in TEXTS}
+    found = {text: four.history(Query(text=text)) for text in TEXTS}
     assert {text: ids(each) for text, each in found.items()} == TEXTS
     assert {text: total for text, (_, total) in found.items()} == {text: len(each) for text, each in TEXTS.items()}
 
@@ -87,10 +87,11 @@ def test_every_word_is_looked_for_in_what_people_know_of_a_run(four: Store) -> N
 def test_filters_go_together(four: Store) -> None:
     four.edit("b", pinned=True, tags=["x", "y"])
     four.edit("c", pinned=True, tags=["x"])
-    assert ids(four.history(pinned=True)) == "cb" and ids(four.history(pinned=False)) == "da"
-    assert ids(four.history(tags=["x"])) == "cb" and ids(four.history(tags=["y", "x"])) == "b"
-    assert ids(four.history(status="failed")) == "c" and ids(four.history(status="failed", pinned=False)) == ""
-    assert ids(four.history(ids=["a", "c", "nobody"])) == "ca" and ids(four.history(ids=[])) == ""
+    assert ids(four.history(Query(pinned=True))) == "cb" and ids(four.history(Query(pinned=False))) == "da"
+    assert ids(four.history(Query(tags=["x"]))) == "cb" and ids(four.history(Query(tags=["y", "x"]))) == "b"
+    assert ids(four.history(Query(status="failed"))) == "c"
+    assert ids(four.history(Query(status="failed", pinned=False))) == ""
+    assert ids(four.history(Query(ids=["a", "c", "nobody"]))) == "ca" and ids(four.history(Query(ids=[]))) == ""
 
 
 def test_a_tag_is_found_as_a_whole_only(four: Store) -> None:
@@ -98,7 +99,7 @@ def test_a_tag_is_found_as_a_whole_only(four: Store) -> None:
     four.edit("b", tags=["aa", "bb", 'a"bb', ',"a', '"b"', 'x","y', "abc", "xy"])
     for tag in tags:
         four.edit("a", tags=["first", tag, "last"])
-        assert ids(four.history(tags=[tag])) == "a", tag
+        assert ids(four.history(Query(tags=[tag]))) == "a", tag
 
 
 @pytest.mark.parametrize(
@@ -114,24 +115,24 @@ def test_a_tag_is_found_as_a_whole_only(four: Store) -> None:
 def test_lists_are_ordered_by_a_figure_and_runs_without_it_come_last(
     four: Store, order: str, down: str, up: str
 ) -> None:
-    assert ids(four.history(order=order)) == down
-    assert ids(four.history(order=order, descending=False)) == up
+    assert ids(four.history(Query(order=order))) == down
+    assert ids(four.history(Query(order=order, descending=False))) == up
 
 
 def test_every_order_works_and_no_other(four: Store) -> None:
     assert set(FIGURES) < set(ORDERS)
     for order in ORDERS:
-        assert four.history(order=order)[1] == 4
+        assert four.history(Query(order=order))[1] == 4
     with pytest.raises(UserError, match="Did you mean 'perplexity'"):
-        four.history(order="perplexitty")
+        four.history(Query(order="perplexitty"))
 
 
 def test_pages_of_a_list_follow_one_another(store: Store) -> None:
     for i in range(7):
         add(store, str(i), perplexity=float(i // 3))
-    pages = [ids(store.history(order="perplexity", limit=3, offset=offset)) for offset in (0, 3, 6, 9)]
+    pages = [ids(store.history(Query(order="perplexity", limit=3, offset=offset))) for offset in (0, 3, 6, 9)]
     assert pages == ["654", "321", "0", ""]
-    assert [store.history(limit=3, offset=offset)[1] for offset in (0, 9)] == [7, 7]
+    assert [store.history(Query(limit=3, offset=offset))[1] for offset in (0, 9)] == [7, 7]
 
 
 def test_a_run_of_an_earlier_version_has_no_figures_yet(store: Store) -> None:

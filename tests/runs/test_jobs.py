@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from neuroal.errors import UserError
-from neuroal.runs import jobs as jobs_module
-from neuroal.runs import log as logs
+from neuroal.runs import job as job_module
+from neuroal.runs import log as log_module
+from neuroal.runs import logs as logs_module
 from neuroal.runs.events import Event, Notice, RunFinished, RunStarted
-from neuroal.runs.jobs import WAITING_EACH, Jobs
+from neuroal.runs.jobs import Jobs
 from neuroal.runs.log import RunLog
+from neuroal.runs.queue import WAITING_EACH
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
 from tests.runs.helpers import CLOSING, PATIENCE, Script, eventually, kinds, started, wait_for
@@ -252,14 +255,14 @@ def test_cancelling_between_the_queue_and_the_engine(
     make_jobs: MakeJobs, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker holds the run but has not called the engine: then the engine is never called."""
-    taken, gate, follow = threading.Event(), threading.Event(), Jobs._follow
+    taken, gate, follow = threading.Event(), threading.Event(), job_module._follow
 
-    def late(self: Jobs, job: Any) -> Event | None:
+    def late(*given: Any) -> Event | None:
         taken.set()
         assert gate.wait(PATIENCE)
-        return follow(self, job)
+        return follow(*given)
 
-    monkeypatch.setattr(Jobs, "_follow", late)
+    monkeypatch.setattr(job_module, "_follow", late)
     jobs = make_jobs()
     a = go(jobs, "a")
     assert taken.wait(PATIENCE)
@@ -559,7 +562,7 @@ class Clock:
 
 def test_waiting_and_pausing_do_not_count(jobs: Jobs, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour in the queue, 2 s of work, an hour cancelled, an hour in the queue again, 3 s of work."""
-    monkeypatch.setattr(logs, "time", Clock)
+    monkeypatch.setattr(log_module, "time", Clock)
     script.hold("first", "a")
     first = go(jobs, "first")
     script.wait_inside("first")
@@ -746,7 +749,7 @@ def test_reopening_interrupts_what_was_going_and_keeps_the_rest(make_jobs: MakeJ
     jobs = make_jobs()
     assert [jobs.status(i) for i in ("queued", "running")] == ["interrupted"] * 2
     assert kinds(jobs, "running") == ["RunStarted", "Notice", "Notice", "RunInterrupted"]
-    assert jobs.store.going() == []
+    assert jobs.instance.runs("run") == {}
     for status in ("finished", "failed", "cancelled", "interrupted"):
         row = jobs.store.run(status)
         assert row is not None and row.status == status and len(jobs.store.events(status)) == 3
@@ -884,6 +887,7 @@ def test_many_readers_see_every_event_once_and_in_order(make_jobs: MakeJobs, scr
         while not ended:
             records, ended = jobs.read(a, numbers[-1] if numbers else 0)
             numbers += [r["n"] for r in records]
+            time.sleep(0.001)  # no reader is in a tight circle, which would keep the writer waiting
 
     watchers = [threading.Thread(target=watch, args=(numbers,), daemon=True) for numbers in seen]
     for thread in watchers:
@@ -897,7 +901,7 @@ def test_many_readers_see_every_event_once_and_in_order(make_jobs: MakeJobs, scr
 def test_old_logs_leave_the_memory_and_are_read_again(
     make_jobs: MakeJobs, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs_module, "KEPT_LOGS", 3)
+    monkeypatch.setattr(logs_module, "KEPT_LOGS", 3)
     jobs = make_jobs()
     ids: list[str] = []
     for i in range(8):
@@ -913,7 +917,7 @@ def test_a_crowd_of_waiting_runs_does_not_hide_the_old_ones(
     make_jobs: MakeJobs, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More runs wait than logs are kept: ended ones are read from the store, and waiting ones stay live."""
-    monkeypatch.setattr(jobs_module, "KEPT_LOGS", 2)
+    monkeypatch.setattr(logs_module, "KEPT_LOGS", 2)
     jobs = make_jobs()
     old = go(jobs, "old")
     wait_for(jobs, old)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlmodel import col
 
 from neuroal.runs import store as stores
+from neuroal.runs.instances import Instance
 from neuroal.runs.rows import EventRow
 from neuroal.runs.store import Store
 
@@ -69,7 +70,7 @@ def test_going_are_the_queued_and_the_running(store: Store) -> None:
     add(store, "waits")
     for status in ("running", "finished", "failed", "cancelled", "interrupted"):
         add(store, status, status)
-    assert sorted(store.going()) == ["running", "waits"]
+    assert sorted(Instance(store).runs("run")) == ["running", "waits"]
 
 
 @pytest.mark.parametrize("status", [None, "running", "failed", "cancelled", "interrupted"])
@@ -143,5 +144,5 @@ def test_threads_share_a_store(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert faults == []
-    assert sorted(store.going()) == [str(i) for i in range(6)]
+    assert sorted(Instance(store).runs("run")) == [str(i) for i in range(6)]
     assert all(len(store.events(str(i))) == 20 for i in range(6))

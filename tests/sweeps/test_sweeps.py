@@ -67,6 +67,7 @@ def test_the_ids_of_one_kind_are_unknown_to_the_other(open_workshop: Open, spec:
     sweep_id = workshop.sweeps.start(spec)
     wait_for(workshop.sweeps.jobs, sweep_id)
     run = of(workshop, sweep_id, "MemberFinished")[0]["run"]
+    workshop.close()
     workshop = open_workshop()  # nothing in memory
     with pytest.raises(KeyError):
         workshop.jobs.status(sweep_id)
