@@ -21,6 +21,7 @@ with uncollected():
     from components.listing import Listing, whose_from_environment
     from components.listing_route import add_listing_route
     from components.matrix_route import add_matrix_route
+    from components.others import Others
     from components.page import ASSETS, Records, build_page
     from components.stream import add_event_route
     from components.warmup import Warmup
@@ -54,7 +55,8 @@ def main() -> None:
     )
     add_event_route(app, records)
     add_bundle_route(app, records)
-    add_listing_route(app, Listing(workshop.jobs, whose))
+    listing = Listing(workshop.jobs, whose, records.read)
+    add_listing_route(app, listing, Others(listing, records.read))
     add_learn_route(app, Lessons())
     add_matrix_route(app, workshop.inspector)
     warmup.start()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.fold import State
-from components.plotting import Figure, Palette, axis, layout
+from components.plotting import Figure, Palette, axis, layout, plain
 
 # A run: the name that the legend shows, and its state.
 Run = tuple[str, State]
@@ -25,11 +25,6 @@ def comparison(runs: Sequence[Run], *, palette: Palette) -> dict[str, Figure]:
         "perplexity": _perplexity(runs, palette),
     }
     return {name: figure for name, figure in drawn.items() if figure is not None}
-
-
-def plain(text: str) -> str:
-    """A text in which Plotly finds no markup: a run may have any name."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _line(index: int, name: str, palette: Palette, x: list[Any], y: list[Any], hover: str) -> dict[str, Any]:

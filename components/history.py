@@ -7,7 +7,8 @@ changes runs over the route of ``components/listing_route.py``, and the browser 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from components.listing import MOST_OWN
+from components.listing import HIDDEN, MOST_OWN, SECRET, STORAGE
 from components.live import live_config
+from components.refusal import REFUSED
 from components.scripts import LOADER, versioned, with_config
 from neuroal.topups import TOP_UPS
 
@@ -24,13 +26,9 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets" / "history"
 
 # In the order in which they need each other; all of them need those of the live view.
 SCRIPTS = (
-    "client.js", "labels.js", "row.js", "table.js", "undo.js", "compare_figures.js", "compare_tables.js",
+    "labels.js", "row.js", "table.js", "undo.js", "compare_figures.js", "compare_tables.js",
     "compare_describe.js", "compare.js", "history.js",
 )  # fmt: skip
-
-# Under these names the browser keeps the ids of the runs that it has started, newest first, and its secret, by which it
-# may change them (see neuroal/runs/owners.py).
-STORAGE, SECRET = "neuroal-own-runs", "neuroal-browser"
 
 # Constant, see components/live.py.
 _TEMPLATE = "<div class='na-live na-history'></div>"
@@ -50,9 +48,10 @@ Promise.all([...sheets, ...config.scripts.map((path) => load(path, script))]).th
 """
 )
 
-# After Run was pressed. The table may not be there yet, so this needs none of its scripts, only those of the live view.
-_REMEMBER = f"""(run) => {{
-  if (!run) return;
+# After Run or Start was pressed, or a bundle was opened. The table may not be there yet, so this needs none of its
+# scripts, only those of the live view.
+_REMEMBER = f"""(run, answer) => {{
+  if (!run || answer?.startsWith({json.dumps(REFUSED)})) return; // what is open is then another one
   const kept = (name) => {{ try {{ return localStorage.getItem(name); }} catch {{ return null; }} }};
   const keep = (name, value) => {{ try {{ localStorage.setItem(name, value); }} catch {{ /* it keeps nothing */ }} }};
   let own = [];
@@ -82,8 +81,7 @@ class RunTable(gr.HTML):
             "styles": [live["style"]],
             "style": versioned(ASSETS / "history.css"),
             "scripts": [*live["scripts"], *(versioned(ASSETS / name) for name in SCRIPTS)],
-            "storage": STORAGE,
-            "secret": SECRET,
+            "hidden": HIDDEN,
             "claimed": claimed(),
         }
         settings = {"apply_default_css": False, "padding": False, **kwargs}
@@ -119,8 +117,7 @@ def wire_history(
     history: History,
     page: gr.Blocks,
     tabs: gr.Tabs,
-    started: Dependency,
-    run_id: gr.components.Component,
+    own: Iterable[tuple[Dependency, gr.components.Component, gr.components.Component]],
     show: Callable[[str], list[Any]],
     outputs: list[Any],
 ) -> None:
@@ -128,7 +125,8 @@ def wire_history(
 
     Args:
         tabs: of the page; the ids ``prune`` and ``history`` are opened.
-        started: what pressing Run does; the browser keeps the id that it leaves in ``run_id``.
+        own: what brings in a run or a sweep that is the visitor's own, such as pressing Run, where it leaves the id,
+            which the browser then keeps, and where it says what came of it.
         show: values for ``outputs`` that lead to a run.
     """
 
@@ -139,6 +137,7 @@ def wire_history(
         """A link with ``?compare=`` leads here; the ids in it are read in the browser."""
         return gr.Tabs(selected="history") if request.query_params.get("compare") else gr.skip()
 
-    started.then(None, run_id, None, js=_REMEMBER, **_QUIET)
+    for started, its_id, its_answer in own:
+        started.then(None, [its_id, its_answer], None, js=_REMEMBER, **_QUIET)
     history.table.opened(open_run, None, [*outputs, tabs], concurrency_limit=None, **_QUIET)
     page.load(arrive, None, tabs, concurrency_limit=None, **_QUIET)

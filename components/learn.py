@@ -14,7 +14,6 @@ from components.live import live_config
 from components.scripts import LOADER, versioned, with_config
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "learn"
-CLIENT = ASSETS.parent / "history" / "client.js"
 
 # In the order in which they need each other; all of them need those of the live view.
 SCRIPTS = (
@@ -44,7 +43,7 @@ class LearnPath(gr.HTML):
     """The guided path; it holds nothing that the server would have to know."""
 
     def __init__(self, **kwargs: Any) -> None:
-        own = [CLIENT, *(ASSETS / name for name in SCRIPTS)]
+        own = [ASSETS / name for name in SCRIPTS]
         gr.set_static_paths([*own, ASSETS / "learn.css"])
         live = live_config()
         config = {

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,9 @@ from neuroal.runs.jobs import Jobs
 from neuroal.runs.owners import Owners
 from neuroal.runs.rows import GOING
 from neuroal.runs.store import Entry, Store
+from neuroal.sweeps.sweeps import KIND
+
+Read = Callable[[str, int], tuple[list[dict[str, Any]], bool]]
 
 PAGE = 50
 
@@ -29,6 +32,13 @@ WHOSE = ("all", "own")
 
 # Ids of its own that a browser may send; it keeps the newest ones.
 MOST_OWN = 500
+
+# Of all runs that these ids stand for, a sweep's for all of its own, so many are looked at.
+MOST_KEPT = 5000
+
+# Under these names the browser keeps the ids of runs and sweeps that it has started, newest first, those of runs that
+# it does not want to see any more, and its secret, by which it may change runs (see neuroal/runs/owners.py).
+STORAGE, HIDDEN, SECRET = "neuroal-own-runs", "neuroal-hidden-runs", "neuroal-browser"
 
 # Characters of a browser's secret.
 SHORTEST_SECRET = 16
@@ -51,33 +61,52 @@ class Listing:
 
     Args:
         whose: one of WHOSE. ``browser``, in what follows, is the secret of the browser that asks.
+        read: the records of a sweep after a number, as ``Jobs.read``; without it sweeps have no runs.
     """
 
-    def __init__(self, jobs: Jobs, whose: str = "all") -> None:
-        self.jobs, self.whose, self.owners = jobs, whose, Owners(jobs.store)
+    def __init__(self, jobs: Jobs, whose: str = "all", read: Read | None = None) -> None:
+        self.jobs, self.whose, self.owners, self._read = jobs, whose, Owners(jobs.store), read
 
     @property
     def store(self) -> Store:
         return self.jobs.store
 
-    def page(self, query: Query, page: int = 0, own: Sequence[str] = (), browser: str = "") -> dict[str, Any]:
+    def kept(self, own: Sequence[str]) -> tuple[str, ...]:
+        """The runs that a browser has kept: those that it has started, and those of its sweeps."""
+        found = dict.fromkeys(run for kept in own[:MOST_OWN] for run in self._runs_of(kept))
+        return tuple(found)[:MOST_KEPT]
+
+    def _runs_of(self, kept: str) -> list[str]:
+        if not kept.startswith(f"{KIND}-"):
+            return [kept]
+        try:
+            records, _ = self._read(kept, 0) if self._read else ([], True)
+        except KeyError:
+            return []
+        return [r["run"] for r in records if r["kind"] in ("MemberStarted", "MemberFinished") and r["run"]]
+
+    def page(
+        self, query: Query, page: int = 0, own: Sequence[str] = (), browser: str = "", without: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """One page of the list, pinned runs first.
 
         Args:
             query: which runs; how many of them, from where, is told by ``page``.
-            own: the ids that the browser has kept.
+            own: the ids of runs and sweeps that the browser has kept; ``without``: runs that are not to be listed,
+                which it cannot delete.
 
         Returns:
             ``rows``, see :meth:`row`; ``total`` runs found, ``pages``, ``page`` (the last one where the asked one is
             past it), ``whose``, and ``seen``: a digest, equal while nothing has changed.
 
         Raises:
-            UserError: there can be no such page, or ``own`` is no list of ids.
+            UserError: there can be no such page, or ids are not a list of texts.
         """
         if not isinstance(page, int) or not 0 <= page < 10**6:
             raise UserError("There is no such page of runs; go back to the first one.")
-        own = texts("Ids of runs", own, MOST_OWN)
-        query = dataclasses.replace(query, ids=own if self.whose == "own" else None)
+        own, hidden = texts("Ids of runs", own, MOST_OWN), set(texts("Ids of runs", without, MOST_OWN))
+        only = tuple(i for i in self.kept(own) if i not in hidden) if self.whose == "own" else None
+        query = dataclasses.replace(query, ids=only)
         entries, total = self._entries(query, page)
         pages = max(1, -(-total // PAGE))
         if page >= pages:
@@ -111,9 +140,11 @@ class Listing:
         }  # fmt: skip
 
     def claim(self, run_id: str, browser: str) -> None:
-        """The browser has started this run; if another one did so before, it stays that one's."""
+        """The browser has started this run, or this sweep and so its runs; what another one has claimed before stays
+        that one's."""
         if self.store.run(run_id) is not None and len(browser) >= SHORTEST_SECRET:
-            self.owners.claim(run_id, browser)
+            for each in dict.fromkeys((run_id, *self._runs_of(run_id))):
+                self.owners.claim(each, browser)
 
     def edit(self, run_id: str, browser: str = "", **changes: Any) -> None:
         """As ``Store.edit``: ``name`` (empty for none), ``tags``, ``pinned``.

@@ -11,24 +11,30 @@ from fastapi import FastAPI
 
 from components.json_route import INCOMPLETE, add_json_route
 from components.listing import Listing
+from components.others import Others
 from neuroal.errors import UserError
 from neuroal.runs.history import Query
 
 PATH = "/gradio_api/history"
 
 
-def add_listing_route(app: FastAPI, listing: Listing) -> None:
-    """Adds the route to a launched Gradio app."""
-    add_json_route(app, PATH, lambda asked: answer(listing, asked))
+def add_listing_route(app: FastAPI, listing: Listing, others: Others | None = None) -> None:
+    """Adds the route to a launched Gradio app.
+
+    Args:
+        others: knows which runs stand beside a sweep's on a map; without it the route does not answer that.
+    """
+    add_json_route(app, PATH, lambda asked: answer(listing, asked, others))
 
 
-def answer(listing: Listing, asked: dict[str, Any]) -> dict[str, Any]:
+def answer(listing: Listing, asked: dict[str, Any], others: Others | None = None) -> dict[str, Any]:
     """What the route says to a request.
 
     Args:
         asked: ``do`` is "list" (with fields of Query, those of ``Listing.page``, and ``seen`` of the answer that is
             already there), "named" (``ids``), "edit" (``id`` and ``name``, ``tags`` or ``pinned``), "claim", "delete"
-            or "restore" (``id``). All but "named" with ``browser``, the asking browser's secret.
+            or "restore" (``id``), "around" or "place" (as the methods of Others). What lists or changes runs comes with
+            ``browser``, the asking browser's secret.
 
     Raises:
         UserError: it asks for what is not known or not allowed.
@@ -40,10 +46,13 @@ def answer(listing: Listing, asked: dict[str, Any]) -> dict[str, Any]:
     try:
         if do == "list":
             seen, page, own = given.pop("seen", ""), given.pop("page", 0), given.pop("own", ())
-            found = listing.page(Query(**given), page, own, browser)
+            without = given.pop("without", ())
+            found = listing.page(Query(**given), page, own, browser, without)
             return {"same": True} if found["seen"] == seen else found
         if do == "named":
             return {"rows": listing.named(given["ids"])}
+        if do in ("around", "place") and others is not None:
+            return getattr(others, do)(**given)
         if do in actions:
             actions[do](given.pop("id"), browser, **given)
             return {}

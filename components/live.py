@@ -15,6 +15,7 @@ import gradio as gr
 import plotly
 
 from components.charts import DARK, LIGHT
+from components.listing import SECRET, STORAGE
 from components.scripts import LOADER, versioned, with_config
 from neuroal.runs.spec import RunSpec
 
@@ -24,7 +25,7 @@ PLOTLY_JS = Path(plotly.__file__).resolve().parent / "package_data" / "plotly.mi
 # In the order in which they need each other.
 SCRIPTS = (
     "fold.js", "status.js", "plotting.js", "heatmaps.js", "spread.js", "figures.js", "facts.js", "describe.js",
-    "cards.js", "tables.js", "damage.js", "source.js", "replay.js", "live.js",
+    "picture.js", "cards.js", "tables.js", "damage.js", "source.js", "client.js", "replay.js", "live.js",
 )  # fmt: skip
 
 _VISITS = itertools.count(1)
@@ -38,7 +39,8 @@ _ON_LOAD = (
 const view = Promise.all([load(config.style, sheet), ...config.scripts.map((path) => load(path, script))]).then(() => {
   const finished = (run, status) => trigger("finished", { run, status });
   const host = element.querySelector(".na-live");
-  return new NeuroAL.LiveView(host, { palettes: config.palettes, settings: config.settings, plotly, finished });
+  const mapped = (run, sweep) => trigger("mapped", { run, sweep });
+  return new NeuroAL.LiveView(host, { ...config, plotly, finished, mapped });
 });
 const attach = () => view.then((live) => live.attach(props.value || {})).catch((error) => {
   const host = element.querySelector(".na-live");
@@ -67,7 +69,9 @@ class LiveValue(TypedDict, total=False):
 
 
 class LiveRun(gr.HTML):
-    """A run, live or replayed. Its event ``finished`` (data: ``run``, ``status``) says that a followed run is over."""
+    """A run, live or replayed. Its events: ``finished`` (data: ``run``, ``status``), a followed run is over; ``mapped``
+    (data: ``run``, ``sweep``), a person wants to see a run on the map of a sweep, or of single runs where that is
+    empty."""
 
     def __init__(self, value: LiveValue | None = None, **kwargs: Any) -> None:
         gr.set_static_paths([PLOTLY_JS, *(ASSETS / name for name in (*SCRIPTS, "live.css"))])
@@ -104,6 +108,8 @@ def live_config() -> dict[str, Any]:
         "scripts": [versioned(ASSETS / name) for name in SCRIPTS],
         "palettes": {"light": LIGHT, "dark": DARK},
         "settings": settings(),
+        "storage": STORAGE,
+        "secret": SECRET,
     }
 
 

@@ -18,7 +18,6 @@ from components.scripts import LOADER, versioned, with_config
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "matrix"
 
 # It keeps the address of the page as the history does.
-CLIENT = ASSETS.parent / "history" / "client.js"
 
 # In the order in which they need each other; all of them need those of the live view. The first ones are enough for a
 # canvas alone: ``NeuroAL.MatrixCanvas``.
@@ -58,13 +57,13 @@ class MatrixPanel(gr.HTML):
     """The panel, closed at first."""
 
     def __init__(self, value: MatrixValue | None = None, **kwargs: Any) -> None:
-        gr.set_static_paths([CLIENT, *(ASSETS / name for name in (*SCRIPTS, "matrix.css"))])
+        gr.set_static_paths([ASSETS / name for name in (*SCRIPTS, "matrix.css")])
         live = live_config()
         config = {
             "plotly": live["plotly"],
             "palettes": live["palettes"],
             "styles": [live["style"], versioned(ASSETS / "matrix.css")],
-            "scripts": [*live["scripts"], versioned(CLIENT), *(versioned(ASSETS / name) for name in SCRIPTS)],
+            "scripts": [*live["scripts"], *(versioned(ASSETS / name) for name in SCRIPTS)],
         }
         settings = {"apply_default_css": False, "padding": False, **kwargs}
         super().__init__(value, html_template=_TEMPLATE, js_on_load=with_config(_ON_LOAD, config), **settings)

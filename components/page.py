@@ -111,11 +111,13 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         _wire_engine(clock, engine, warmup)
         _wire_estimate(page, form, actions)
         started = _wire_run(form, actions, run_id, live, workshop)
-        shown = _wire_arrival(page, form, actions, run_id, live, records)
-        wire_sweep(sweep, workshop, page, form, tabs, *shown)
+        taken, *shown = _wire_arrival(page, form, actions, run_id, live, records)
+        swept = wire_sweep(sweep, workshop, page, form, tabs, live, *shown)
+        own = [(each, run_id, actions.answer) for each in (started, taken)]
+        own += [(each, sweep.sweep_id, sweep.answer) for each in swept]
+        wire_history(history, page, tabs, own, *shown)
         wire_learn(page, tabs)
-        wire_history(history, page, tabs, started, run_id, *shown)
-        listing = Listing(workshop.jobs, whose_from_environment())
+        listing = Listing(workshop.jobs, whose_from_environment(), records.read)
         wire_compare(compare, workshop, run_id, live, listing)
         wire_sides(compare.sides, compare_tab, listing, run_id)
     page._queue.sleep_when_free = QUEUE_SECONDS
@@ -231,11 +233,12 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
 def _wire_arrival(
     page: gr.Blocks, form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, records: Records
-) -> tuple[Callable[[str], list[Any]], list[Any]]:
+) -> tuple[Dependency, Callable[[str], list[Any]], list[Any]]:
     """A link with ``?run=`` leads to that run, with the form as it was asked.
 
     Returns:
-        what leads to any run: a function of its id, and the components that its values are for.
+        what opening a bundle does; what leads to any run: a function of its id, and the components that its values are
+        for.
     """
 
     def show(asked: str, answer: str = "") -> list[Any]:
@@ -259,8 +262,8 @@ def _wire_arrival(
 
     outputs = [run_id, live, actions.answer, form.preset, *form.inputs]
     page.load(arrive, None, outputs, concurrency_limit=None, **_QUIET)
-    actions.bundle.upload(take_in, actions.bundle, outputs, concurrency_limit=2, **_QUIET)
-    return show, outputs
+    taken = actions.bundle.upload(take_in, actions.bundle, outputs, concurrency_limit=2, **_QUIET)
+    return taken, show, outputs
 
 
 def _look_at(run: str) -> dict[str, Any]:

@@ -27,6 +27,11 @@ DARK: Palette = {
 }  # fmt: skip
 
 
+def plain(text: str) -> str:
+    """A text in which Plotly finds no markup: a run may have any name."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def axis(palette: Palette, title: str, **more: Any) -> dict[str, Any]:
     """An axis in the page's colours, with room for its labels; ``more`` overrides."""
     base = {"title": {"text": title, "standoff": 8}, "gridcolor": palette["grid"], "linecolor": palette["grid"],

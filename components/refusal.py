@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import html
 
+# How each begins.
+REFUSED = "⚠️ "
+
 
 def refusal(error: Exception) -> str:
     """One sentence for a Markdown component. What a person typed stays text in it: no tag takes effect."""
-    return f"⚠️ {html.escape(str(error), quote=False)}"
+    return f"{REFUSED}{html.escape(str(error), quote=False)}"

@@ -11,8 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.history import STORAGE
-from components.listing import Listing
+from components.listing import STORAGE, Listing
 from neuroal.errors import UserError
 from neuroal.runs.history import MOST_LETTERS, Query
 

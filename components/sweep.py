@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
+from components.bundles import adopted_sweep
 from components.controls import model_choices
 from components.form import Form, spec_from
+from components.live import LiveRun
 from components.refusal import refusal
 from components.tradeoff_map import TradeoffMap
 from components.whereabouts import whereabouts
@@ -42,6 +45,11 @@ REMEMBER_SWEEP = """(sweep) => {
 
 NO_SWEEP = "⚠️ No sweep is open; press Start to begin one."
 
+ON_MAP = "You are looking at your run on the map of a sweep."
+ON_ITS_OWN = (
+    "No sweep has figures that compare with this run's, so it is on a map of single runs; press Start for a sweep."
+)
+
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -58,6 +66,7 @@ class Sweep:
     answer: gr.Markdown
     sweep_id: gr.Textbox
     map: TradeoffMap
+    bundle: gr.UploadButton
 
 
 def build_sweep(example: Example | None = None) -> Sweep:
@@ -97,11 +106,12 @@ def build_sweep(example: Example | None = None) -> Sweep:
                 cancel = gr.Button("Cancel", size="sm", min_width=80, elem_id="sweep-cancel")
                 resume = gr.Button("Resume", size="sm", min_width=80, elem_id="sweep-resume")
             answer = gr.Markdown(elem_id="sweep-answer", container=False)
+            bundle = gr.UploadButton("Open a bundle", file_types=[".zip"], size="sm", elem_id="sweep-bundle")
         with gr.Column(scale=9, min_width=340):
             shown = TradeoffMap({"sweep": example.id, "caption": example.caption} if example else None)
     sweep_id = gr.Textbox(visible=False, label="Sweep")
     choices = (models, pruners, methods, sparsities, patterns, seeds)
-    return Sweep(choices, estimate, start, pause, cancel, resume, answer, sweep_id, shown)
+    return Sweep(choices, estimate, start, pause, cancel, resume, answer, sweep_id, shown, bundle)
 
 
 def sweep_from(base: RunSpec, *chosen: Any) -> SweepSpec:
@@ -142,18 +152,22 @@ def wire_sweep(
     page: gr.Blocks,
     form: Form,
     tabs: gr.Tabs,
+    live: LiveRun,
     show: Callable[[str], list[Any]],
     outputs: list[Any],
-) -> None:
+) -> list[Dependency]:
     """Connects the tab.
 
     Args:
         form: whose settings all runs of a sweep have.
         tabs: of the page; the ids ``prune`` and ``tradeoffs`` are opened.
+        live: its event ``mapped`` leads to the map.
         show: values for ``outputs`` that lead to a run.
+
+    Returns:
+        what brings in a sweep that is the visitor's own: its start, and opening a bundle.
     """
-    _wire_asking(sweep, workshop, page, form)
-    _wire_going(sweep, workshop)
+    own = [_wire_asking(sweep, workshop, page, form), _wire_going(sweep, workshop)]
 
     def open_run(event: gr.EventData) -> list[Any]:
         return [*show(str(event.run)), gr.Tabs(selected="prune")]
@@ -170,12 +184,19 @@ def wire_sweep(
             return [gr.skip(), gr.skip(), unknown, gr.Tabs(selected="tradeoffs")]
         return [wanted, {"sweep": wanted}, answer, gr.Tabs(selected="tradeoffs")]
 
+    def to_map(event: gr.EventData) -> list[Any]:
+        """A run is to be seen on the map of a sweep, or of single runs."""
+        wanted, told = str(event.sweep), ON_MAP if event.sweep else ON_ITS_OWN
+        return [wanted, {"sweep": wanted, "run": str(event.run)}, told, gr.Tabs(selected="tradeoffs")]
+
+    live.mapped(to_map, None, [sweep.sweep_id, sweep.map, sweep.answer, tabs], concurrency_limit=None, **_QUIET)
     sweep.map.opened(open_run, None, [*outputs, tabs], concurrency_limit=None, **_QUIET)
     page.load(arrive, None, [sweep.sweep_id, sweep.map, sweep.answer, tabs], concurrency_limit=None, **_QUIET)
+    return own
 
 
-def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) -> None:
-    """What the sweep would cost, whenever a choice changes, and its start."""
+def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) -> Dependency:
+    """What the sweep would cost, whenever a choice changes, and its start, which is returned."""
     asked = [*sweep.choices, *form.inputs]
 
     def spec_of(values: tuple[Any, ...]) -> SweepSpec:
@@ -205,12 +226,13 @@ def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) 
 
     changes = [page.load, *(choice.change for choice in sweep.choices)]
     gr.on(changes, tell, asked, sweep.estimate, trigger_mode="always_last", concurrency_limit=4, **_QUIET)
-    sweep.start.click(start, asked, [sweep.sweep_id, sweep.map, sweep.answer], concurrency_limit=8, **_QUIET)
+    started = sweep.start.click(start, asked, [sweep.sweep_id, sweep.map, sweep.answer], concurrency_limit=8, **_QUIET)
     sweep.sweep_id.change(None, sweep.sweep_id, None, js=REMEMBER_SWEEP)
+    return started
 
 
-def _wire_going(sweep: Sweep, workshop: Workshop) -> None:
-    """Pause, Cancel, Resume: each answers in one sentence below the buttons."""
+def _wire_going(sweep: Sweep, workshop: Workshop) -> Dependency:
+    """Pause, Cancel, Resume, and opening a bundle, which is returned: each answers in a sentence below the buttons."""
 
     def pause(sweep_id: str) -> str:
         return _stop(workshop.sweeps.pause, sweep_id, "Pausing: the run at hand is finished, no other one is started.")
@@ -228,9 +250,20 @@ def _wire_going(sweep: Sweep, workshop: Workshop) -> None:
         return {"sweep": sweep_id}, "Going on with what is left."
 
     looked = {"concurrency_limit": 8, **_QUIET}
+
+    def take_in(path: str) -> tuple[Any, Any, str]:
+        try:
+            taken = adopted_sweep(workshop.sweeps, path)
+        except UserError as error:
+            return gr.skip(), gr.skip(), refusal(error)
+        return taken, {"sweep": taken}, "You are looking at the sweep of this bundle."
+
+    shown = [sweep.sweep_id, sweep.map, sweep.answer]
+    taken = sweep.bundle.upload(take_in, sweep.bundle, shown, concurrency_limit=2, **_QUIET)
     sweep.pause.click(pause, sweep.sweep_id, sweep.answer, **looked)
     sweep.cancel.click(cancel, sweep.sweep_id, sweep.answer, **looked)
     sweep.resume.click(resume, sweep.sweep_id, [sweep.map, sweep.answer], **looked)
+    return taken
 
 
 def _stop(act: Callable[[str], bool], sweep_id: str, done: str) -> str:

@@ -17,7 +17,7 @@ from components.scripts import LOADER, versioned, with_config
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "map"
 
 # In the order in which they need each other; all of them need those of the live view.
-SCRIPTS = ("fold.js", "figures.js", "map.js")
+SCRIPTS = ("fold.js", "figures.js", "text.js", "map.js")
 
 _VISITS = itertools.count(1)
 
@@ -32,7 +32,7 @@ const sheets = config.styles.map((path) => load(path, sheet));
 const view = Promise.all([...sheets, ...config.scripts.map((path) => load(path, script))]).then(() => {
   const open = (run) => trigger("opened", { run });
   const changed = (sweep, status) => trigger("changed", { sweep, status });
-  return new NeuroAL.MapView(host, { palettes: config.palettes, plotly, open, changed });
+  return new NeuroAL.MapView(host, { ...config, plotly, open, changed });
 });
 const attach = () => view.then((map) => map.attach(props.value || {})).catch((error) => {
   host.hidden = false;
@@ -49,11 +49,14 @@ class MapValue(TypedDict, total=False):
     """What the map shows.
 
     Attributes:
-        sweep: id of a sweep, or of a recorded one; empty to show nothing.
+        sweep: id of a sweep, or of a recorded one.
+        run: one that is to be found on the map; without a sweep the map is of single runs, and without both nothing
+            is shown.
         caption: plain text above the map: what a person is looking at.
     """
 
     sweep: str
+    run: str
     caption: str
 
 
@@ -75,7 +78,7 @@ class TradeoffMap(gr.HTML):
     def postprocess(self, value: MapValue | None) -> dict[str, Any]:
         """Plain values. ``visit`` differs each time, so that the same sweep can be attached again."""
         given = value or {}
-        return {name: str(given.get(name) or "") for name in ("sweep", "caption")} | {"visit": next(_VISITS)}
+        return {name: str(given.get(name) or "") for name in ("sweep", "run", "caption")} | {"visit": next(_VISITS)}
 
     def api_info(self) -> dict[str, Any]:
         """An object, for the page's own API documentation."""

@@ -7,11 +7,14 @@ The browser draws the same with ``assets/map/figures.js``; ``tests/components/te
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from components.plotting import BAR_MARGIN, Figure, Palette, axis, colorbar, layout, quantile, scale
+from components.plotting import BAR_MARGIN, Figure, Palette, axis, colorbar, layout, plain, quantile, scale
 from components.status import fixed
 from components.sweep_fold import State
+
+Point = dict[str, Any]
 
 # What an axis can show: its title, whether less is better, how it is written, and the figure of the dense model.
 AXES: dict[str, dict[str, Any]] = {
@@ -24,26 +27,43 @@ AXES: dict[str, dict[str, Any]] = {
     "search_seconds": {"title": "seconds of search", "less": True, "percent": False, "log": False, "dense": None},
 }
 
+# Runs beside those of the sweep, by what they are, each with a mark of its own: name of the trace, which belong to it.
+OTHERS: dict[str, Callable[[Point], bool]] = {
+    "other runs": lambda point: not point["focus"] and not point["custom"],
+    "own ratios": lambda point: not point["focus"] and point["custom"],
+    "this run": lambda point: point["focus"],
+}
+MARKS = {"other runs": ("square-open", 9), "own ratios": ("star-diamond", 13), "this run": ("star", 17)}
+
+# With more of them than this their names would cover the map; they are still told where one points.
+MOST_NAMED = 8
+
 # The scale of the gains reaches at least so far.
 LEAST_GAIN = 0.05
 
-Point = dict[str, Any]
 
-
-def tradeoff(state: State, palette: Palette, x: str = "sparsity", y: str = "perplexity") -> Figure | None:
+def tradeoff(
+    state: State, palette: Palette, x: str = "sparsity", y: str = "perplexity", others: Sequence[Point] = ()
+) -> Figure | None:
     """Every finished run that has both figures; rings mark those that no other one beats in both.
 
     Args:
         x, y: names in ``AXES``.
+        others: runs beside those of the sweep, as ``components.others`` finds them.
     """
-    points = _points(state, x, y)
-    if not points:
+    points, beside = _points(_finished(state), x, y), _points(others, x, y)
+    if not points and not beside:
         return None
     data = []
     for label, color in _colors(state, palette).items():
         own = [point for point in points if point["label"] == label]
         if own:
             data += _line(label, own, color, x, y)
+    for name, belongs in OTHERS.items():
+        own = [point for point in beside if belongs(point)]
+        if own:
+            data.append(_beside(name, own, len(beside) <= MOST_NAMED, x, y, palette))
+    points += beside
     data.append(_front(points, x, y, palette))
     base, notes = _baseline(points, y, palette)
     values = [point["y"] for point in points]
@@ -64,7 +84,8 @@ def gain(state: State, palette: Palette) -> Figure | None:
     # Differences of less than this look like what they are: none.
     limit = max(quantile(sizes, 0.9), LEAST_GAIN)
     trace = {
-        "type": "heatmap", "z": z, "x": [_percent(sparsity) for sparsity in columns], "y": list(rows),
+        "type": "heatmap", "z": z, "x": [_percent(sparsity) for sparsity in columns],
+        "y": [plain(label) for label in rows],
         "xgap": 2, "ygap": 2, "hoverongaps": False, "zmin": -limit, "zmid": 0, "zmax": limit,
         "colorscale": scale(palette["diverging"][::-1]), "texttemplate": "%{z:+.1%}",
         "hovertemplate": "<b>%{y}, %{x}</b><br>perplexity %{z:+.1%} below uniform's<extra></extra>",
@@ -121,16 +142,10 @@ def _colors(state: State, palette: Palette) -> dict[str, str]:
     return colors
 
 
-def _points(state: State, x: str, y: str) -> list[Point]:
-    found = []
-    for index, member in enumerate(state["members"]):
-        values = {name: _value(member, name) for name in (x, y)}
-        if member["status"] == "finished" and None not in values.values():
-            found.append({
-                "index": index, "label": member["label"], "control": member["control"], "asked": member["sparsity"],
-                "x": values[x], "y": values[y], "run": member["run"], "summary": member["summary"],
-            })  # fmt: skip
-    return found
+def _points(runs: Iterable[dict[str, Any]], x: str, y: str) -> list[Point]:
+    """Those that have both figures, with their places."""
+    placed = ({**run, "x": _value(run, x), "y": _value(run, y)} for run in runs)
+    return [point for point in placed if None not in (point["x"], point["y"])]
 
 
 def _value(member: dict[str, Any], name: str) -> float | None:
@@ -165,21 +180,38 @@ def _gains(state: State) -> dict[str, dict[float, float]]:
 def _line(label: str, points: list[Point], color: str, x: str, y: str) -> list[dict[str, Any]]:
     """The points of a method, joined along the sparsity asked for; where runs repeat it, through their mean."""
     control = points[0]["control"]
-    asked = sorted({point["asked"] for point in points})
-    means = [[p for p in points if p["asked"] == sparsity] for sparsity in asked]
+    asked = sorted({point["sparsity"] for point in points})
+    means = [[p for p in points if p["sparsity"] == sparsity] for sparsity in asked]
     through = [[sum(p[axis_] for p in group) / len(group) for group in means] for axis_ in ("x", "y")]
-    ordered = sorted(points, key=lambda point: point["asked"])
+    ordered = sorted(points, key=lambda point: point["sparsity"])
     line = {"color": color, "width": 2, "dash": "dash" if control else "solid"}
-    path = {"type": "scatter", "mode": "lines", "name": label, "legendgroup": label, "showlegend": False,
+    path = {"type": "scatter", "mode": "lines", "name": plain(label), "legendgroup": label, "showlegend": False,
             "x": through[0], "y": through[1], "line": line, "hoverinfo": "skip"}  # fmt: skip
     marks = {
-        "type": "scatter", "mode": "markers", "name": label, "legendgroup": label,
+        "type": "scatter", "mode": "markers", "name": plain(label), "legendgroup": label,
         "x": [p["x"] for p in ordered], "y": [p["y"] for p in ordered], "customdata": [p["run"] for p in ordered],
         "marker": {"color": color, "size": 9, "symbol": "diamond" if control else "circle"},
-        "hovertemplate": f"<b>%{{fullData.name}}</b><br>{AXES[x]['title']} %{{x:{_shape(x)}}}"
-        f"<br>{AXES[y]['title']} %{{y:{_shape(y)}}}<extra></extra>",
+        "hovertemplate": f"<b>%{{fullData.name}}</b><br>{_told(x, y)}<extra></extra>",
     }  # fmt: skip
     return [path, marks]
+
+
+def _told(x: str, y: str) -> str:
+    """Both figures of a point, for a hover text."""
+    return f"{AXES[x]['title']} %{{x:{_shape(x)}}}<br>{AXES[y]['title']} %{{y:{_shape(y)}}}"
+
+
+def _beside(name: str, points: list[Point], named: bool, x: str, y: str, palette: Palette) -> dict[str, Any]:
+    """Runs beside those of the sweep; the one that is looked for always has its name on the map."""
+    symbol, size = MARKS[name]
+    return {
+        "type": "scatter", "mode": "markers+text" if named or name == "this run" else "markers", "name": name,
+        "x": [p["x"] for p in points], "y": [p["y"] for p in points], "customdata": [p["run"] for p in points],
+        "text": [plain(p["label"]) for p in points], "textposition": "top center", "cliponaxis": False,
+        "textfont": {"color": palette["text"], "size": 11},
+        "marker": {"color": palette["text"], "size": size, "symbol": symbol},
+        "hovertemplate": f"<b>%{{text}}</b><br>{_told(x, y)}<extra></extra>",
+    }  # fmt: skip
 
 
 def _front(points: list[Point], x: str, y: str, palette: Palette) -> dict[str, Any]:
@@ -224,7 +256,10 @@ def _format(name: str, points: list[Point], which: str) -> dict[str, Any]:
     if not AXES[name]["percent"]:
         return {}
     values = [point[which] for point in points]
-    return {"tickformat": ".0%", "autorangeoptions": {"include": [min(values) - 0.02, max(values) + 0.02]}}
+    room = [min(values) - 0.02, max(values) + 0.02]
+    # Around one value alone Plotly would leave a room of 100 %.
+    alone = {"range": room} if min(values) == max(values) else {"autorangeoptions": {"include": room}}
+    return {"tickformat": ".0%", **alone}
 
 
 def _shape(name: str) -> str:

@@ -46,7 +46,7 @@
       this.legend = this.node.appendChild(make("ol", "na-legend"));
       this.grid = this.node.appendChild(make("div", "na-grid"));
       this.settings = new Words("Settings that differ");
-      this.cards = Object.entries(FIGURES).map(([name, texts]) => new FigureCard(name, texts));
+      this.cards = Object.entries(FIGURES).map(([name, texts]) => new FigureCard(name, texts, this));
       this.figures = new Words("Side by side");
       this.grid.replaceChildren(this.settings.node, ...this.cards.map((card) => card.node), this.figures.node);
       this.watchPage();
@@ -121,6 +121,19 @@
       }));
     }
 
+    /** What a picture of a figure says: the config card of each run, under the name that the legend shows. */
+    about(name, title) {
+      const card = this.states.flatMap((state, i) => {
+        const [first, ...others] = NeuroAL.cardLines(state, this.options.settings, this.rows[i].id);
+        return [`${this.labels[i]}: ${first}`, ...others];
+      });
+      const models = [...new Set(this.rows.map((row) => row.model))];
+      return {
+        Plotly: this.plotly, palette: NeuroAL.paletteOf(this.node, this.options.palettes), title, card,
+        name: [...models.map((model) => (model ?? "").split(/[\\/]/).pop()), "compared", name],
+      };
+    }
+
     schedule() {
       this.timer ??= setTimeout(() => { this.timer = null; this.draw(); }, DRAW_EVERY_MS);
     }
@@ -162,14 +175,16 @@
 
   /** A figure with its heading, a line that explains it, and the same as text. */
   class FigureCard {
-    constructor(name, texts) {
+    constructor(name, texts, comparison) {
       Object.assign(this, { name, texts });
       this.node = make("section", `na-card na-compared-${name}`);
-      this.node.append(make("h3", "na-card-title", texts.title));
+      const head = this.node.appendChild(make("div", "na-card-head"));
+      head.append(make("h3", "na-card-title", texts.title));
       this.explain = this.node.appendChild(make("p", "na-card-explain"));
       this.plot = this.node.appendChild(make("div", "na-plot"));
       this.plot.setAttribute("role", "img");
       this.plot.setAttribute("aria-label", texts.title);
+      head.append(NeuroAL.pngButton(this.plot, () => comparison.about(name, texts.title)));
       this.alternative = this.node.appendChild(make("div", "na-hidden"));
     }
 

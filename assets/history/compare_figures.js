@@ -5,7 +5,7 @@
 (() => {
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
-  const { axis, layout, range, notNull, total } = NeuroAL.plotting;
+  const { axis, layout, plain, range, notNull, total } = NeuroAL.plotting;
 
   const DASHES = ["solid", "dash", "dot", "dashdot"];
   const VARIANTS = { dense: "dense", uniform: "uniform control", chosen: "this run" };
@@ -18,9 +18,6 @@
     const drawn = [["allocations", allocations], ["rows", rows], ["perplexity", perplexity]];
     return Object.fromEntries(drawn.map(([name, draw]) => [name, draw(runs, palette)]).filter(([, fig]) => fig !== null));
   }
-
-  /** A text in which Plotly finds no markup: a run may have any name. */
-  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
   function line(index, name, palette, x, y, hover) {
     return {

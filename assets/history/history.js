@@ -113,10 +113,10 @@
       if (!this.element.isConnected) return;
       const number = ++this.asked;
       const question = JSON.stringify(this.query);
-      const own = NeuroAL.ownRuns(this.options.storage);
+      const [own, without] = [this.options.storage, this.options.hidden].map(NeuroAL.ownRuns);
       try {
         const seen = this.answered === question ? this.found?.seen : "";
-        const found = await ask("list", { ...this.query, own, seen, browser: this.secret() });
+        const found = await ask("list", { ...this.query, own, without, seen, browser: this.secret() });
         if (number !== this.asked) return;
         this.say("");
         if (found.same || this.isEditing) return;
@@ -187,9 +187,9 @@
 
     /** Delete a run; of one that another browser has started only its place in this list. */
     async remove(row) {
-      const { storage } = this.options;
+      const { hidden } = this.options;
       if (row.mine && !await this.tell("delete", { id: row.id })) return;
-      if (!row.mine) NeuroAL.keepOwnRuns(storage, NeuroAL.ownRuns(storage).filter((id) => id !== row.id));
+      if (!row.mine) NeuroAL.keepOwnRuns(hidden, [row.id, ...NeuroAL.ownRuns(hidden)]);
       this.selected.delete(row.id);
       this.undo.offer(row);
       await this.refresh();
@@ -197,10 +197,10 @@
     }
 
     async restore(rows) {
-      const { storage } = this.options;
+      const { hidden } = this.options;
       for (const row of rows)
         if (row.mine) await this.tell("restore", { id: row.id });
-        else NeuroAL.keepOwnRuns(storage, [row.id, ...NeuroAL.ownRuns(storage)]);
+        else NeuroAL.keepOwnRuns(hidden, NeuroAL.ownRuns(hidden).filter((id) => id !== row.id));
       await this.refresh();
       this.table.focus(`${rows[rows.length - 1].id} open`);
     }

@@ -3,9 +3,10 @@
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
 
-  const CONFIG = {
-    responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-  };
+  const UNUSED = ["select2d", "lasso2d", "autoScale2d"];
+  const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: UNUSED };
+  // A card with a button of its own (picture.js) does without Plotly's camera, which leaves the config card out.
+  const WITH_BUTTON = { ...CONFIG, modeBarButtonsToRemove: ["toImage", ...UNUSED] };
 
   // Figures with a column for each block.
   const BY_BLOCK = ["heatmap", "sparsity", "rows"];
@@ -103,7 +104,8 @@
     // On a touch screen a finger on a plot should scroll the page, not select a region. A phone has no room for tools.
     if (matchMedia("(pointer: coarse)").matches) figure.layout.dragmode = false;
     const small = matchMedia("(pointer: coarse), (max-width: 600px)").matches;
-    Plotly.react(node, figure.data, figure.layout, small ? { ...CONFIG, displayModeBar: false } : CONFIG);
+    const config = node.closest(".na-card")?.querySelector(".na-png") ? WITH_BUTTON : CONFIG;
+    Plotly.react(node, figure.data, figure.layout, small ? { ...config, displayModeBar: false } : config);
   }
 
   /** The palette of the theme, with the page's own text, lines and font. */
@@ -126,9 +128,13 @@
   }
 
   class Card {
-    /** @param {string} name of the figure; @param {Function} redraw asks for a redraw of this card */
-    constructor(name, redraw) {
-      Object.assign(this, { name, redraw, step: null });
+    /**
+     * @param {string} name of the figure
+     * @param {Function} redraw asks for a redraw of this card
+     * @param {object[]} settings see facts.js
+     */
+    constructor(name, redraw, settings = []) {
+      Object.assign(this, { name, redraw, settings, step: null });
       this.node = make("section", `na-card na-card-${name}`);
       this.node.hidden = true;
       const head = make("div", "na-card-head");
@@ -138,6 +144,7 @@
       this.plot = make("div", "na-plot");
       this.plot.setAttribute("role", "img");
       this.alternative = make("div", "na-hidden");
+      head.append(NeuroAL.pngButton(this.plot, () => this.about()));
       this.node.append(head, this.explain, this.plot, this.alternative);
     }
 
@@ -166,6 +173,7 @@
       if (this.switch) this.showSwitch(state);
       figure.layout.uirevision = this.switch ? `${revision} ${this.shown(state)}` : revision;
       drawFigure(Plotly, this.plot, figure);
+      this.drawn = { Plotly, palette, state, revision };
       if (BY_BLOCK.includes(this.name)) this.tellBlocks();
     }
 
@@ -175,6 +183,13 @@
       this.telling = true;
       this.plot.on("plotly_click", ({ points }) =>
         document.dispatchEvent(new CustomEvent("na-block", { detail: points[0].x })));
+    }
+
+    /** What a picture of this card says. */
+    about() {
+      const { Plotly, palette, state, revision } = this.drawn;
+      const card = NeuroAL.cardLines(state, this.settings, revision);
+      return { Plotly, palette, card, title: this.title.textContent, name: NeuroAL.nameParts(state, this.name) };
     }
 
     shown(state) { return this.step || NeuroAL.activeStep(state); }
@@ -214,5 +229,5 @@
     if (node.textContent !== text) node.textContent = text;
   }
 
-  Object.assign(NeuroAL, { Card, drawFigure, make, paletteOf, setText, textTable: table });
+  Object.assign(NeuroAL, { Card, drawFigure, make, paletteOf, setText, textTable: table, titleOf });
 })();

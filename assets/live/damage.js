@@ -146,11 +146,12 @@
 
   /** All that the figures depend on, as JSON: to be copied, and to be told apart from another run's. */
   class ConfigCard extends PlainCard {
-    constructor() {
+    /** @param {{palettes: object, settings: object[]}} options as of the live view */
+    constructor({ palettes, settings }) {
       super("config", "Config card");
-      this.bundle = make("a", "na-bundle", "Download this run as a bundle");
-      this.bundle.download = "";
-      this.bundle.title = "A .zip with its log, charts, tables and a script; it opens in any instance of this app.";
+      Object.assign(this, { palettes, settings });
+      this.bundle = NeuroAL.bundleLink("Download this run as a bundle",
+        "A .zip with its log, charts, tables and a script; it opens in any instance of this app.", () => this.about());
       setText(this.explain, "What every figure here depends on: question, model, versions, machine, calibration.");
       const fold = this.node.appendChild(make("details", "na-texts"));
       this.json = make("pre", "na-json");
@@ -162,8 +163,18 @@
       this.node.append(this.bundle);
     }
 
-    draw(_, state, __, run) {
-      this.bundle.href = `${NeuroAL.rootOf()}/gradio_api/runs/${encodeURIComponent(run)}/bundle`;
+    /** What goes into the bundle as pictures: every chart that has something to say. */
+    about() {
+      const { Plotly, state, run } = this.drawn, palette = this.palettes.light;
+      const card = NeuroAL.cardLines(state, this.settings, run);
+      const charts = Object.entries(NeuroAL.figures(state, palette))
+        .map(([name, figure]) => ({ name, figure, card, title: NeuroAL.titleOf(name, state) }));
+      return { Plotly, run, charts, palette, name: NeuroAL.nameParts(state, "run") };
+    }
+
+    draw(Plotly, state, __, run) {
+      this.drawn = { Plotly, state, run };
+      this.bundle.href = NeuroAL.bundlePath(run);
       this.bundle.hidden = state.status !== "finished" || [state.spec.source, state.spec.eval_source].includes("own");
       this.node.hidden = !Object.keys(state.measured).length;
       if (!this.node.hidden) setText(this.json, JSON.stringify(NeuroAL.configOf(state), null, 1));

@@ -54,8 +54,36 @@
     return value.length > MOST_LISTED ? `${shown}, … (${value.length} in all)` : shown;
   }
 
+  /**
+   * The config card as the paragraphs of a picture: what was asked, and what it was computed with and when.
+   * @param {string} run its id
+   */
+  function cardLines(state, settings, run) {
+    const { spec, pruned, versions, started_at: began } = state;
+    const asked = factsOf(state, settings);
+    const usual = settings.find((setting) => setting.name === "seed");
+    if (spec.seed !== undefined && usual && spec.seed === usual.default) asked.push(`${usual.label}: ${spec.seed}`);
+    const zeros = pruned.chosen?.overall ?? null;
+    if (zeros !== null) asked.push(`achieved ${NeuroAL.fixed(100 * zeros, 2)} % zeros`);
+    const figure = state.measured.perplexity?.chosen;
+    if (figure) asked.push(`measured on ${figure.tokens} tokens of ${figure.source}, windows of ${figure.length}`);
+    const made = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+    return [asked.join(" · "), [...made, when(began), `run ${run}`].filter(Boolean).join(" · ")];
+  }
+
+  /** "2026-01-15 10:00 UTC". */
+  const when = (iso) => (/^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(iso) ? `${iso.slice(0, 16).replace("T", " ")} UTC` : iso);
+
+  /** What the name of a file of a run says: model, method, sparsity, and which figure it is. */
+  function nameParts({ spec }, figure) {
+    const model = (spec.model ?? "").split(/[\\/]/).filter(Boolean).pop();
+    const ratio = spec.block_sparsity || !spec.sparsity ? "" : Number(NeuroAL.fixed(100 * spec.sparsity, 1));
+    const amount = spec.pattern ?? ratio;
+    return [model, spec.pruner, spec.top_up, amount, figure];
+  }
+
   /** "OWL: denser where outliers are" -> "OWL". */
   const shortly = (label) => label.split(": ")[0];
 
-  Object.assign(NeuroAL, { factsOf });
+  Object.assign(NeuroAL, { cardLines, factsOf, nameParts, startedText: when });
 })();

@@ -26,8 +26,9 @@
   class LiveView {
     /**
      * @param {HTMLElement} element where to build the view
-     * @param {{palettes: object, settings: object[], plotly: Promise, finished: Function}} options `settings`: see
-     *     facts.js; `finished(run, status)` is called when a run that is not a replay has no more to say
+     * @param {{palettes: object, settings: object[], plotly: Promise, finished: Function, mapped: Function}} options `settings`:
+     *     see facts.js; `finished(run, status)` is called when a run that is not a replay has no more to say;
+     *     `mapped(run, sweep)`: a person wants to see it on the map of a sweep
      */
     constructor(element, options) {
       Object.assign(this, { element, options, value: { run: "" }, connection: null, replay: null, plotly: null });
@@ -52,6 +53,8 @@
       this.bar.setAttribute("aria-valuemax", "100");
       this.fill = this.bar.appendChild(make("div", "na-bar-fill"));
       this.times = make("p", "na-times");
+      this.mapButton = make("button", "na-button na-to-map", "See it on the map among the others");
+      Object.assign(this.mapButton, { type: "button", hidden: true, onclick: () => this.toMap() });
       this.problem = make("p", "na-problem");
       this.facts = make("ul", "na-facts");
       this.notices = make("ul", "na-notices");
@@ -59,10 +62,10 @@
       this.spoken.setAttribute("role", "status");
       this.spoken.setAttribute("aria-live", "polite");
       this.controls = this.makeControls();
-      this.head.append(this.caption, this.sentence, this.bar, this.times, this.controls, this.problem, this.facts,
-        this.notices, this.spoken);
-      this.cards = NeuroAL.FIGURES.map((name) => new Card(name, () => this.touch([name])));
-      this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)), new NeuroAL.ConfigCard());
+      this.head.append(this.caption, this.sentence, this.bar, this.times, this.mapButton, this.controls, this.problem,
+        this.facts, this.notices, this.spoken);
+      this.cards = NeuroAL.FIGURES.map((name) => new Card(name, () => this.touch([name]), this.options.settings));
+      this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)), new NeuroAL.ConfigCard(this.options));
       this.grid = make("div", "na-grid");
       this.grid.append(...this.cards.map((card) => card.node));
       this.element.replaceChildren(this.head, this.grid);
@@ -211,9 +214,23 @@
       const parts = [`${whole} %`, `${NeuroAL.durationText(state.t)} elapsed`];
       if (left !== null && !this.replay) parts.push(`about ${NeuroAL.durationText(left)} left`);
       setText(this.times, this.connected && share < 1 ? parts.join(" · ") : "");
+      this.mapButton.hidden = Boolean(this.value.replay) || state.status !== "finished"
+        || (state.measured.perplexity?.chosen?.value ?? null) === null;
       list(this.facts, NeuroAL.factsOf(state, this.options.settings));
       list(this.notices, state.notices);
       this.speak();
+    }
+
+    /** Leads to the map of the sweep that this run can be compared with. */
+    async toMap() {
+      const { run } = this.value;
+      const sweep = new URL(window.location).searchParams.get("sweep") ?? "";
+      try {
+        const found = await NeuroAL.ask("place", { run, sweep, own: NeuroAL.ownRuns(this.options.storage) });
+        this.options.mapped(run, found.sweep);
+      } catch (error) {
+        this.say(error.message);
+      }
     }
 
     /** The live region: coarse sentences, and not one after the other. */

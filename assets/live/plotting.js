@@ -9,6 +9,9 @@
   // What the axis title and a colour bar need under a plot, in pixels.
   const BAR_MARGIN = { l: 8, r: 28, t: 12, b: 104 };
 
+  /** A text in which Plotly finds no markup: a run may have any name. */
+  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
   function axis(palette, title, more = {}) {
     return {
       title: { text: title, standoff: 8 }, gridcolor: palette.grid, linecolor: palette.grid,
@@ -53,5 +56,5 @@
     return values.length % 2 ? ordered[half] : (ordered[half - 1] + ordered[half]) / 2;
   }
 
-  NeuroAL.plotting = { BAR_MARGIN, axis, layout, scale, colorbar, quantile, median, range, notNull, total };
+  NeuroAL.plotting = { BAR_MARGIN, axis, layout, plain, scale, colorbar, quantile, median, range, notNull, total };
 })();

@@ -5,7 +5,7 @@
 (() => {
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
-  const { BAR_MARGIN, axis, layout, scale, colorbar, quantile } = NeuroAL.plotting;
+  const { BAR_MARGIN, axis, layout, plain, scale, colorbar, quantile } = NeuroAL.plotting;
 
   // What an axis can show: its title, whether less is better, how it is written, and the figure of the dense model.
   const AXES = {
@@ -18,6 +18,17 @@
     search_seconds: { title: "seconds of search", less: true, percent: false, log: false, dense: null },
   };
 
+  // Runs beside those of the sweep, by what they are, each with a mark of its own: see components/tradeoffs.py.
+  const OTHERS = {
+    "other runs": (point) => !point.focus && !point.custom,
+    "own ratios": (point) => !point.focus && point.custom,
+    "this run": (point) => point.focus,
+  };
+  const MARKS = { "other runs": ["square-open", 9], "own ratios": ["star-diamond", 13], "this run": ["star", 17] };
+
+  // With more of them than this their names would cover the map; they are still told where one points.
+  const MOST_NAMED = 8;
+
   // The scale of the gains reaches at least so far.
   const LEAST_GAIN = 0.05;
 
@@ -25,15 +36,23 @@
   const unique = (values) => [...new Set(values)];
   const ascending = (a, b) => a - b;
 
-  /** Every finished run that has both figures; rings mark those that no other one beats in both. */
-  function tradeoff(state, palette, x = "sparsity", y = "perplexity") {
-    const points = pointsOf(state, x, y);
-    if (!points.length) return null;
+  /**
+   * Every finished run that has both figures; rings mark those that no other one beats in both.
+   * @param {object[]} others runs beside those of the sweep, as the server's "around" answers
+   */
+  function tradeoff(state, palette, x = "sparsity", y = "perplexity", others = []) {
+    const points = pointsOf(finished(state), x, y), beside = pointsOf(others, x, y);
+    if (!points.length && !beside.length) return null;
     const data = [];
     for (const [label, color] of Object.entries(colorsOf(state, palette))) {
       const own = points.filter((point) => point.label === label);
       if (own.length) data.push(...line(label, own, color, x, y));
     }
+    for (const [name, belongs] of Object.entries(OTHERS)) {
+      const own = beside.filter(belongs);
+      if (own.length) data.push(besideTrace(name, own, beside.length <= MOST_NAMED, x, y, palette));
+    }
+    points.push(...beside);
     data.push(front(points, x, y, palette));
     const [shapes, annotations] = baseline(points, y, palette);
     const log = AXES[y].log && Math.min(...points.map((point) => point.y)) > 0;
@@ -52,7 +71,7 @@
     // Differences of less than this look like what they are: none.
     const limit = Math.max(quantile(sizes, 0.9), LEAST_GAIN);
     const trace = {
-      type: "heatmap", z, x: columns.map(percent), y: rows.map(([label]) => label),
+      type: "heatmap", z, x: columns.map(percent), y: rows.map(([label]) => plain(label)),
       xgap: 2, ygap: 2, hoverongaps: false, zmin: -limit, zmid: 0, zmax: limit,
       colorscale: scale([...palette.diverging].reverse()), texttemplate: "%{z:+.1%}",
       hovertemplate: "<b>%{y}, %{x}</b><br>perplexity %{z:+.1%} below uniform's<extra></extra>",
@@ -97,14 +116,9 @@
     return colors;
   }
 
-  function pointsOf(state, x, y) {
-    return state.members.flatMap((member, index) => {
-      const values = [valueOf(member, x), valueOf(member, y)];
-      if (member.status !== "finished" || values.includes(null)) return [];
-      const { label, control, sparsity: asked, run, summary } = member;
-      return [{ index, label, control, asked, x: values[0], y: values[1], run, summary }];
-    });
-  }
+  /** Those that have both figures, with their places. */
+  const pointsOf = (runs, x, y) => runs.map((run) => ({ ...run, x: valueOf(run, x), y: valueOf(run, y) }))
+    .filter((point) => point.x !== null && point.y !== null);
 
   function valueOf(member, name) {
     const value = member.summary[name === "sparsity" ? "achieved" : name] ?? null;
@@ -137,22 +151,36 @@
   /** The points of a method, joined along the sparsity asked for; where runs repeat it, through their mean. */
   function line(label, points, color, x, y) {
     const { control } = points[0];
-    const asked = unique(points.map((point) => point.asked)).sort(ascending);
-    const groups = asked.map((sparsity) => points.filter((point) => point.asked === sparsity));
-    const ordered = [...points].sort((a, b) => a.asked - b.asked);
+    const asked = unique(points.map((point) => point.sparsity)).sort(ascending);
+    const groups = asked.map((sparsity) => points.filter((point) => point.sparsity === sparsity));
+    const ordered = [...points].sort((a, b) => a.sparsity - b.sparsity);
     const path = {
-      type: "scatter", mode: "lines", name: label, legendgroup: label, showlegend: false,
+      type: "scatter", mode: "lines", name: plain(label), legendgroup: label, showlegend: false,
       x: groups.map((group) => mean(group.map((p) => p.x))), y: groups.map((group) => mean(group.map((p) => p.y))),
       line: { color, width: 2, dash: control ? "dash" : "solid" }, hoverinfo: "skip",
     };
     const marks = {
-      type: "scatter", mode: "markers", name: label, legendgroup: label,
+      type: "scatter", mode: "markers", name: plain(label), legendgroup: label,
       x: ordered.map((p) => p.x), y: ordered.map((p) => p.y), customdata: ordered.map((p) => p.run),
       marker: { color, size: 9, symbol: control ? "diamond" : "circle" },
-      hovertemplate: `<b>%{fullData.name}</b><br>${AXES[x].title} %{x:${shape(x)}}`
-        + `<br>${AXES[y].title} %{y:${shape(y)}}<extra></extra>`,
+      hovertemplate: `<b>%{fullData.name}</b><br>${told(x, y)}<extra></extra>`,
     };
     return [path, marks];
+  }
+
+  /** Both figures of a point, for a hover text. */
+  const told = (x, y) => `${AXES[x].title} %{x:${shape(x)}}<br>${AXES[y].title} %{y:${shape(y)}}`;
+
+  /** Runs beside those of the sweep; the one that is looked for always has its name on the map. */
+  function besideTrace(name, points, named, x, y, palette) {
+    const [symbol, size] = MARKS[name];
+    return {
+      type: "scatter", mode: named || name === "this run" ? "markers+text" : "markers", name,
+      x: points.map((p) => p.x), y: points.map((p) => p.y), customdata: points.map((p) => p.run),
+      text: points.map((p) => plain(p.label)), textposition: "top center", cliponaxis: false,
+      textfont: { color: palette.text, size: 11 }, marker: { color: palette.text, size, symbol },
+      hovertemplate: `<b>%{text}</b><br>${told(x, y)}<extra></extra>`,
+    };
   }
 
   /** Rings around the runs that no other one beats in both figures (Pareto). */
@@ -191,8 +219,12 @@
   }
 
   /** Of an axis in percent; it has room around its points, so that not all its ticks are the same whole number. */
-  const format = (name, values) => (AXES[name].percent
-    ? { tickformat: ".0%", autorangeoptions: { include: [Math.min(...values) - 0.02, Math.max(...values) + 0.02] } } : {});
+  function format(name, values) {
+    if (!AXES[name].percent) return {};
+    const [least, most] = [Math.min(...values), Math.max(...values)], room = [least - 0.02, most + 0.02];
+    // Around one value alone Plotly would leave a room of 100 %.
+    return { tickformat: ".0%", ...(least === most ? { range: room } : { autorangeoptions: { include: room } }) };
+  }
   const shape = (name) => (AXES[name].percent ? ".1%" : ",.4~g");
 
   /** Whole where it is whole. */

@@ -6,21 +6,31 @@
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
   const { AXES, make, setText } = NeuroAL;
+  const {
+    isOver, leftOut, modelsOf, nameOf, number, percent, seconds, sentenceOf, signed, sweepCard, verdictOf,
+  } = NeuroAL.mapText;
 
   const DRAW_EVERY_MS = 150;
   const RECORDED = "example-";
-  const ENDED = ["finished", "failed", "cancelled", "interrupted"];
+  // Which runs beside those of the sweep are drawn.
+  const BESIDE = {
+    own: ["mine, and own ratios", (point) => point.own || point.custom || point.focus],
+    all: ["all", () => true],
+    none: ["none", () => false],
+  };
 
   class MapView {
     /**
      * @param {HTMLElement} element where to build the view
-     * @param {{palettes: object, plotly: Promise, open: Function, changed: Function}} options `open(run)`: a person wants
-     *     to look at a run; `changed(sweep, status)`: the sweep is in another state than before
+     * @param {{palettes: object, plotly: Promise, storage: string, open: Function, changed: Function}} options
+     *     `open(run)`: a person wants to look at a run; `changed(sweep, status)`: the sweep is in another state than
+     *     before
      */
     constructor(element, options) {
       Object.assign(this, { element, options, sweep: "", connection: null, plotly: null, said: "" });
       this.x = "sparsity";
       this.y = "perplexity";
+      this.which = "own";
       this.build();
       this.reset();
       new MutationObserver(() => this.schedule()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
@@ -29,6 +39,7 @@
           if (plot.offsetWidth) this.plotly.Plots.resize(plot);
         this.schedule();
       }).observe(this.element);
+      new IntersectionObserver(([seen]) => { if (seen.isIntersecting) this.lookBeside(); }).observe(this.element);
       options.plotly.then((plotly) => { this.plotly = plotly; this.schedule(); })
         .catch(() => setText(this.problem, "The charts could not be loaded. Reload the page to try again."));
     }
@@ -63,6 +74,16 @@
       return { node, head, explain };
     }
 
+    /** The button that saves a figure of the map. */
+    png(plot, card, name) {
+      return NeuroAL.pngButton(plot, () => ({
+        Plotly: this.plotly, palette: NeuroAL.paletteOf(this.element, this.options.palettes),
+        title: card.head.querySelector("h3").textContent,
+        card: this.sweep ? sweepCard(this.state, this.options.settings, this.sweep) : [this.sentence.textContent],
+        name: [...modelsOf(this.state), "sweep", name],
+      }));
+    }
+
     buildTradeoff() {
       this.tradeoff = this.card("tradeoff", "What sparsity costs");
       const axes = this.tradeoff.head.appendChild(make("div", "na-axes"));
@@ -73,9 +94,16 @@
         select.value = this[which];
         select.onchange = () => { this[which] = select.value; this.schedule(); };
       }
+      const field = axes.appendChild(make("label", "na-speed", "Other runs "));
+      this.besideMenu = field.appendChild(make("select", "na-select"));
+      for (const [name, [title]] of Object.entries(BESIDE)) this.besideMenu.append(new Option(title, name));
+      this.besideMenu.value = this.which;
+      this.besideMenu.onchange = () => { this.which = this.besideMenu.value; this.schedule(); };
       this.plot = this.tradeoff.node.appendChild(make("div", "na-plot"));
       this.plot.setAttribute("role", "img");
+      axes.before(this.png(this.plot, this.tradeoff, "map"));
       this.none = this.tradeoff.node.appendChild(make("p", "na-none"));
+      this.leftOut = this.tradeoff.node.appendChild(make("p", "na-card-explain na-left-out"));
     }
 
     buildGain() {
@@ -83,38 +111,78 @@
       this.verdicts = this.gain.node.appendChild(make("ul", "na-verdicts"));
       this.heat = this.gain.node.appendChild(make("div", "na-plot"));
       this.heat.setAttribute("role", "img");
+      this.gain.head.append(this.png(this.heat, this.gain, "gain"));
     }
 
     buildRuns() {
       this.runs = this.card("runs", "Its runs");
       this.table = this.runs.node.appendChild(make("div", "na-table"));
+      this.bundle = this.runs.node.appendChild(NeuroAL.bundleLink("Download this sweep as a bundle",
+        "A .zip with the logs of all its runs, the map, tables and a script; it opens in any instance of this app.",
+        () => this.bundled()));
+    }
+
+    /** What goes into the bundle as pictures: the map of the sweep's own runs, and the gains. */
+    bundled() {
+      const { state, sweep } = this, palette = this.options.palettes.light;
+      const card = sweepCard(state, this.options.settings, sweep);
+      const charts = [["map", NeuroAL.tradeoff(state, palette), this.tradeoff], ["gain", NeuroAL.gain(state, palette), this.gain]]
+        .filter(([, figure]) => figure !== null)
+        .map(([name, figure, { head }]) => ({ name, figure, card, title: head.querySelector("h3").textContent }));
+      return { Plotly: this.plotly, run: sweep, charts, palette, name: [...modelsOf(state), "sweep"] };
     }
 
     // --- what is looked at ------------------------------------------------------------------------------------------
 
     /** Look at a sweep; the same one again goes on from where its stream ended. */
-    attach({ sweep = "", caption = "" } = {}) {
+    attach({ sweep = "", run = "", caption = "" } = {}) {
       const same = sweep === this.sweep;
-      this.sweep = sweep;
+      Object.assign(this, { sweep, run });
+      if (!same) this.reset();
+      if (run && this.which === "none") this.which = this.besideMenu.value = "own";
+      if (run && !sweep) this.which = this.besideMenu.value = "all";
       this.recorded = sweep.startsWith(RECORDED); // its runs are not here to be opened
       setText(this.caption, caption);
-      this.element.hidden = !sweep;
+      this.element.hidden = !sweep && !run;
+      this.lookBeside();
       if (same && this.connection) return;
       this.connection?.close();
       this.connection = null;
-      if (!same) this.reset();
       if (!sweep) return;
       this.connection = NeuroAL.follow(sweep, this.state.last, {
-        records: (records) => { records.forEach((record) => NeuroAL.foldSweep(this.state, record)); this.schedule(); },
+        records: (records) => {
+          records.forEach((record) => NeuroAL.foldSweep(this.state, record));
+          if (records.some((record) => record.kind === "MemberFinished")) this.lookBeside();
+          this.schedule();
+        },
         lost: () => this.say("The connection is lost, trying again."),
         back: () => this.say(""),
         refused: (reason) => { this.connection = null; this.say(reason); },
-        end: () => { this.connection = null; this.schedule(); },
+        end: () => { this.connection = null; this.lookBeside(); this.schedule(); },
       });
     }
 
+    /** Ask which other runs may stand on this map; an answer that another question has overtaken is dropped. */
+    async lookBeside() {
+      if (!this.sweep && !this.run) return;
+      const number = this.asked = (this.asked ?? 0) + 1;
+      try {
+        const own = NeuroAL.ownRuns(this.options.storage);
+        const found = await NeuroAL.ask("around", { sweep: this.sweep, run: this.run, own });
+        if (number !== this.asked) return;
+        this.beside = found;
+        this.schedule();
+      } catch (error) {
+        if (number === this.asked) this.say(error.message);
+      }
+    }
+
+    /** The runs beside those of the sweep that are drawn. */
+    shownBeside() { return this.beside.points.filter(BESIDE[this.which][1]); }
+
     reset() {
       this.state = NeuroAL.emptySweep();
+      this.beside = { points: [], left: 0, why: [] };
       this.said = "";
       this.say("");
     }
@@ -146,7 +214,7 @@
     drawHead() {
       const { runs, finished, failed } = NeuroAL.sweepCounts(this.state);
       const share = runs ? (finished + failed) / runs : 0;
-      setText(this.sentence, sentenceOf(this.state));
+      setText(this.sentence, this.sweep ? sentenceOf(this.state) : "Single runs of this model.");
       this.element.dataset.status = this.state.status;
       this.bar.hidden = !runs;
       this.bar.setAttribute("aria-valuenow", String(Math.floor(100 * share)));
@@ -159,9 +227,11 @@
     }
 
     drawTradeoff(palette) {
-      const figure = NeuroAL.tradeoff(this.state, palette, this.x, this.y);
+      const figure = NeuroAL.tradeoff(this.state, palette, this.x, this.y, this.shownBeside());
       setText(this.tradeoff.explain, `Each point is a run${this.recorded ? "" : "; press it to open it"}. `
         + "Dashed: the uniform control. Dotted: the dense model. A ring marks a run that no other one beats in both figures.");
+      setText(this.leftOut, leftOut(this.beside));
+      this.leftOut.hidden = !this.beside.left || this.which === "none";
       this.plot.hidden = figure === null;
       this.none.hidden = figure !== null;
       const done = NeuroAL.sweepCounts(this.state).finished;
@@ -195,14 +265,19 @@
     }
 
     drawRuns() {
-      this.runs.node.hidden = !this.state.members.length;
+      const beside = this.shownBeside();
+      this.runs.node.hidden = !this.state.members.length && !beside.length;
       const table = make("table", "");
       const head = table.createTHead().insertRow();
       for (const text of ["run", "sparsity", "state", "perplexity", "uniform", "gain", "search"])
         head.append(Object.assign(make("th", "", text), { scope: "col" }));
       const body = table.createTBody();
       for (const member of this.state.members) this.row(body.insertRow(), member);
+      const fields = { control: false, status: "other run", reused: false, message: "" };
+      for (const point of beside) this.row(body.insertRow(), { ...point, ...fields });
       this.table.replaceChildren(table);
+      this.bundle.href = NeuroAL.bundlePath(this.sweep);
+      this.bundle.hidden = !this.sweep || this.recorded || !isOver(this.state);
     }
 
     row(row, member) {
@@ -222,45 +297,5 @@
     }
   }
 
-  // --- words --------------------------------------------------------------------------------------------------------
-
-  const percent = (share) => `${NeuroAL.fixed(100 * share, 1).replace(/\.0$/, "")} %`;
-  const signed = (share) => `${share > 0 ? "+" : share < 0 ? "−" : ""}${NeuroAL.fixed(Math.abs(100 * share), 1)} %`;
-  const number = (value) => (value === null || value === undefined ? ""
-    : value.toLocaleString("en", { maximumFractionDigits: value < 100 ? 2 : 0 }));
-  const seconds = (value) => (value === null || value === undefined ? "" : NeuroAL.durationText(value));
-  const nameOf = (member) => `${member.label} at ${percent(member.sparsity)}`;
-
-  /** Where the sweep stands. */
-  function sentenceOf(state) {
-    const { runs, finished, failed, reused } = NeuroAL.sweepCounts(state);
-    if (!state.last) return "Connecting.";
-    if (!runs) return state.status === "queued" ? "Waiting for its turn." : "Getting ready.";
-    const parts = [`${finished} of ${runs} runs done${reused ? ` (${reused} answered before)` : ""}`];
-    if (failed && state.status !== "running") parts.push(`${failed} not finished`);
-    const done = parts.join(", ");
-    if (ENDED.includes(state.status)) return `${done}. ${ENDINGS[state.status](state)}`;
-    const now = state.members.filter((m) => m.status === "running").map(nameOf).join("; ");
-    const fresh = finished - reused, left = runs - finished - failed;
-    const about = fresh && left ? ` About ${NeuroAL.durationText((state.t / fresh) * left)} left.` : "";
-    return `${done}.${now ? ` Now: ${now}.` : ""}${about}`;
-  }
-
-  const ENDINGS = {
-    finished: (state) => `Finished in ${NeuroAL.durationText(state.seconds ?? state.t)}.`,
-    cancelled: () => "Stopped; Resume goes on with what is left.",
-    interrupted: () => "The server stopped in the middle; Resume goes on with what is left.",
-    failed: (state) => `${state.failure} Resume goes on with what is left.`,
-  };
-
-  /** Did it help, by how much, at what cost. */
-  function verdictOf({ label, runs, better, gain: share, seconds: cost }) {
-    const often = runs === 1 ? (better ? "had a lower perplexity than uniform" : "had no lower perplexity than uniform")
-      : `had a lower perplexity than uniform in ${better} of ${runs} runs`;
-    const size = `${NeuroAL.fixed(Math.abs(100 * share), 1)} % ${share >= 0 ? "lower" : "higher"}`;
-    const price = cost === null ? "" : `, for ${NeuroAL.durationText(cost)} of search`;
-    return `${label} ${often}: ${size}${runs > 1 ? " on average" : ""}${price}.`;
-  }
-
-  Object.assign(NeuroAL, { MapView, sweepSentence: sentenceOf, verdictOf });
+  Object.assign(NeuroAL, { MapView });
 })();

@@ -57,6 +57,21 @@ def cards(records: Iterable[Record]) -> list[Card]:
     return found
 
 
+def perplexity_card(summary: Mapping[str, Any]) -> Card | None:
+    """As much of the card of a run's perplexity as decides what it may be compared with.
+
+    Args:
+        summary: of a run, see ``neuroal.runs.summary``.
+
+    Returns:
+        None where nothing was measured.
+    """
+    if summary.get("perplexity") is None:
+        return None
+    measured = {name: summary.get(f"eval_{name}") for name in ("source", "length", "tokens")}
+    return {"metric": "perplexity", "model": summary.get("model"), "revision": summary.get("revision"), **measured}
+
+
 def differences(a: Card, b: Card) -> dict[str, tuple[Any, Any]]:
     """What differs in what two figures depend on, settings as ``spec.name``; the outcome itself is not looked at."""
     outcome = {"value", "stderr", "seconds", "spec", "key", "date"}

@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 from neuroal.errors import UserError, did_you_mean
 from neuroal.runs.labels import tags_as_json
 from neuroal.runs.rows import GOING, STATUSES, RunRow
-from neuroal.runs.summary import FIGURES, summary
+from neuroal.runs.summary import FIGURES, SCALE, summary
 
 # Of the summary, what a text is searched in beside name and tags, and what lists can be ordered by beside FIGURES.
 WORDS = ("model", "pruner", "top_up")
@@ -115,8 +115,9 @@ def find(session: Session, query: Query) -> tuple[list[Entry], int]:
 
 
 def unsummarised(session: Session) -> list[str]:
-    """Runs that ended before summaries were kept."""
-    old = select(RunRow.id).where(RunRow.kind == "run", RunRow.summary == "{}", col(RunRow.status).not_in(GOING))
+    """Runs that ended before summaries were kept, or before they said what a perplexity depends on."""
+    ended = (RunRow.kind == "run", col(RunRow.status).not_in(GOING))
+    old = select(RunRow.id).where(*ended, col(RunRow.summary).not_like(f'%"{SCALE[-1]}"%'))
     return list(session.execute(old).scalars())
 
 

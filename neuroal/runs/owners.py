@@ -32,6 +32,16 @@ class Owners:
             )
         return run_id in self.owned([run_id], secret)
 
+    def inherit(self, run_id: str, sweep_id: str) -> None:
+        """A run that a sweep has started belongs to whoever has claimed the sweep, unless somebody has claimed it."""
+        owner = self.store.do(lambda session: session.get(OwnerRow, sweep_id))
+        if owner is not None:
+            with suppress(IntegrityError):  # somebody was first
+                self.store.do(
+                    lambda session: session.add(OwnerRow(run_id=run_id, owner=owner.owner)),
+                    done=lambda session: session.get(OwnerRow, run_id) is not None,
+                )
+
     def owned(self, run_ids: Collection[str], secret: str) -> set[str]:
         """Those of the runs that the secret has claimed."""
         found = select(OwnerRow.run_id).where(col(OwnerRow.run_id).in_(run_ids), OwnerRow.owner == _digest(secret))

@@ -69,7 +69,8 @@ class Registry:
         """
         run_id = self._new_id()
         try:
-            self.store.adopt(run_id, spec.to_json(), records, last_status(records), summary(records))
+            figures = summary(records) if self.kind == "run" else {}
+            self.store.adopt(run_id, spec.to_json(), records, last_status(records), figures, self.kind)
         except Exception as error:
             logger.exception("A bundle could not be stored")
             raise UserError(sentence(error)) from error

@@ -117,10 +117,17 @@ class Store(Database):
         self.do(write, done=written_before)
 
     def adopt(
-        self, run_id: str, spec: str, records: Sequence[dict[str, Any]], status: str, summary: dict[str, Any]
+        self,
+        run_id: str,
+        spec: str,
+        records: Sequence[dict[str, Any]],
+        status: str,
+        summary: dict[str, Any],
+        kind: str = "run",
     ) -> None:
         """A run that was made elsewhere, whole. It has no key: nobody's question is answered by it."""
         fields = {"id": run_id, "key": "", "spec": spec, "status": status, "created": now(), "summary": _json(summary)}
+        fields["kind"] = kind
         log = [
             {"run_id": run_id, "n": r["n"], "t": r["t"], "payload": _json({k: r[k] for k in r if k not in ("n", "t")})}
             for r in records
@@ -218,6 +225,12 @@ class Store(Database):
             False where there is nothing to pack, or another process is packing it.
         """
         return self.do(lambda session: pack_log(session, run_id))
+
+    def newest(self, kind: str, limit: int) -> list[str]:
+        """Ids of a kind that are not deleted, newest first."""
+        known = select(RunRow.id).where(RunRow.kind == kind, RunRow.deleted == "")
+        found = known.order_by(col(RunRow.created).desc()).limit(limit)
+        return list(self.do(lambda session: session.exec(found).all()))
 
     def unsummarised(self) -> list[str]:
         """Runs that ended before summaries were kept."""

@@ -25,6 +25,9 @@ FIGURES = (
     "search_seconds", "seconds",
 )  # fmt: skip
 
+# What a perplexity depends on beside the model (``neuroal.evaluation.card`` says which two may be compared).
+SCALE = ("revision", "eval_source", "eval_length", "eval_tokens")
+
 
 def asked(spec: RunSpec) -> Summary:
     """What is known of a run before it starts."""
@@ -39,15 +42,16 @@ def summary(records: Iterable[Record]) -> Summary:
         the uniform control, alignment scores of both pruned ones, KL divergence from the dense model (nats) and
         agreement of the first choice (0..1), mean zero-shot accuracy (0..1), bytes of the pruned model as bitmask and
         values compressed over those of the dense one, chosen lambdas, seconds of the search or rating, and of the whole
-        run; "verdict" of the collapse probes, and "started_at".
+        run; SCALE: the model's revision, and source, window length and number of tokens that the perplexity was
+        measured on; "verdict" of the collapse probes, and "started_at".
     """
-    found: Summary = dict.fromkeys((*ASKED, *FIGURES, "verdict", "started_at"))
+    found: Summary = dict.fromkeys((*ASKED, *FIGURES, *SCALE, "verdict", "started_at"))
     drawn = None
     for record in records:
         kind = record["kind"]
         if kind == "RunStarted":
             found |= {name: record["spec"].get(name) for name in ASKED}
-            found["started_at"] = record["started_at"]
+            found |= {"started_at": record["started_at"], "revision": record["spec"].get("revision")}
         elif kind == "CalibrationReady":
             drawn = record["t"]
         elif kind == "AllocationReady" and drawn is not None:
@@ -70,6 +74,7 @@ def _take_measured(found: Summary, record: Record) -> None:
         found["perplexity" if variant == "chosen" else f"perplexity_{variant}"] = value
         if variant == "chosen":
             found["perplexity_stderr"] = record["stderr"]
+            found |= {f"eval_{name}": record[name] for name in ("source", "length", "tokens")}
     elif metric == "alignment":
         found["alignment" if variant == "chosen" else f"alignment_{variant}"] = value
     elif metric == "zeroshot":

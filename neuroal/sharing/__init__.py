@@ -1,1 +1,1 @@
-"""Runs that travel: bundles that hold all there is to say of one, and open in any instance of the app."""
+"""Runs and sweeps that travel: bundles hold all there is to say of one, and open in any instance of the app."""

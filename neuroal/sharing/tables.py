@@ -9,9 +9,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from neuroal.evaluation.card import cards
+from neuroal.runs.summary import ASKED, SCALE
+from neuroal.runs.summary import FIGURES as FIGURES_OF_RUNS
 
 Record = dict[str, Any]
 Rows = list[Sequence[Any]]
+
+# Of a run on a map; the sparsity that was asked for is there anyway.
+_OF_POINTS = (*(name for name in ASKED if name != "sparsity"), *FIGURES_OF_RUNS, *SCALE)
 
 FIGURES = ("metric", "variant", "value", "stderr", "tokens", "length", "source", "achieved", "seconds")
 
@@ -52,6 +57,25 @@ def _lambdas(records: list[Record]) -> Rows:
     chosen = {(r["step"], r["lam"]) for r in records if r["kind"] == "LambdaChosen"}
     rows = [[step, lam, score, int((step, lam) in chosen)] for (step, lam), score in scores.items()]
     return [["step", "lambda", "score", "chosen"], *rows]
+
+
+def point_tables(records: Iterable[Record]) -> dict[str, str]:
+    """Every run of a sweep with its figures, as CSV and as JSON, by file name.
+
+    Args:
+        records: the sweep's log.
+    """
+    points: list[dict[str, Any]] = []
+    for record in records:
+        if record["kind"] == "SweepStarted":
+            asked = ("label", "sparsity", "control")
+            points = [{"run": i, **{name: m[name] for name in asked}} for i, m in enumerate(record["members"])]
+        elif record["kind"] == "MemberFinished":
+            figures = {name: record["summary"].get(name) for name in _OF_POINTS}
+            points[record["index"]] |= {"status": record["status"], **figures}
+    names = list(dict.fromkeys(name for point in points for name in point))
+    rows: Rows = [names, *([point.get(name) for name in names] for point in points)]
+    return {"points.csv": _csv(rows), "points.json": json.dumps(points, indent=1)}
 
 
 def _csv(rows: Rows) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroal.runs.events import Event
 from neuroal.runs.jobs import Jobs
+from neuroal.runs.owners import Owners
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.summary import Summary, summary
 from neuroal.sweeps.spec import SweepSpec
@@ -14,6 +15,7 @@ from neuroal.sweeps.sweep import sweep
 
 if TYPE_CHECKING:
     from neuroal.runs.workshop import Workshop
+    from neuroal.sharing.sweep_bundle import SweepBundle
 
 KIND = "sweep"
 
@@ -56,6 +58,23 @@ class Sweeps:
         """
         self.jobs.resume(sweep_id, owner)
 
+    def adopt(self, bundle: SweepBundle) -> str:
+        """Takes in a sweep that was made elsewhere, with its runs; returns the id that it has here.
+
+        Raises:
+            UserError: it cannot be stored; then none of it is.
+        """
+        runs = self.workshop.jobs
+        ids: dict[int, str] = {}
+        try:
+            for index, run in bundle.runs():
+                ids[index] = runs.adopt(run.spec, run.records)
+            return self.jobs.adopt(bundle.spec, bundle.records(ids))
+        except Exception:
+            for run_id in ids.values():
+                runs.store.delete(run_id)
+            raise
+
     def at_hand(self, sweep_id: str) -> list[str]:
         """The runs that it has started and not heard the end of."""
         records, _ = self.jobs.read(sweep_id)
@@ -78,7 +97,7 @@ class _Runs:
     """The workshop's runs, as a sweep needs them."""
 
     def __init__(self, workshop: Workshop) -> None:
-        self.workshop, self.jobs = workshop, workshop.jobs
+        self.workshop, self.jobs, self.owners = workshop, workshop.jobs, Owners(workshop.jobs.store)
 
     def answered(self, spec: RunSpec) -> str | None:
         """For a map the figures will do: the pruned model itself may be gone."""
@@ -91,7 +110,9 @@ class _Runs:
         from neuroal.runs.estimate import check
 
         check(spec, self.workshop.pool)
-        return self.jobs.start(spec, owner, admitted=True)
+        run_id = self.jobs.start(spec, owner, admitted=True)
+        self.owners.inherit(run_id, owner)  # the owner of a sweep's runs in the queue is the sweep
+        return run_id
 
     def resume(self, run_id: str, owner: str) -> None:
         self.jobs.resume(run_id, owner, admitted=True)

@@ -20,8 +20,10 @@ from neuroal.runs.history import Query
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
+from neuroal.sweeps.events import MemberFinished, MemberStarted
 from tests.components.kept import keep
 from tests.components.logs import numbered, realistic, started, uniform_only
+from tests.runs.helpers import records_of
 
 
 def engine(*_: Any) -> Iterator[Any]:
@@ -167,6 +169,29 @@ def test_on_a_shared_host_only_who_started_a_run_may_change_it(jobs: Jobs, fille
     listing.delete(run, first)
     assert listing.page(Query(), 0, own, first)["total"] == 1
     assert Listing(jobs).page(Query())["rows"][0]["mine"], "on a machine of one's own everything is"
+
+
+def test_a_kept_sweep_stands_for_its_runs(jobs: Jobs, filled: dict[str, str]) -> None:
+    """Who has started the sweep may change them, unless another browser had claimed one before."""
+    own, other, going = filled["searched"], filled["uniform"], filled["going"]
+    jobs.store.add_run("sweep-x", "", "{}", private=False, kind="sweep")
+    log = records_of([MemberFinished(0, other, "finished", True, {}), MemberStarted(1, own), MemberStarted(2, "gone")])
+
+    def read(sweep: str, after: int) -> tuple[list[dict[str, Any]], bool]:
+        return {"sweep-x": (log, False)}[sweep]
+
+    listing, first, second = Listing(jobs, "own", read), "a" * 32, "b" * 32
+    listing.claim(other, second)
+    listing.claim("sweep-x", first)
+    rows = listing.page(Query(), 0, ("sweep-x", "sweep-unknown"), first)["rows"]
+    assert {row["id"]: row["mine"] for row in rows} == {own: True, other: False}
+    rows = listing.page(Query(), 0, ("sweep-x", going), first, without=(other,))["rows"]
+    assert {row["id"] for row in rows} == {own, going}
+    listing.owners.inherit(going, "sweep-x")  # a run that the sweep has started only now
+    listing.owners.inherit(other, "sweep-x")
+    listing.owners.inherit(filled["private"], "sweep-unknown")
+    assert listing.owners.owned(filled.values(), first) == {own, going}
+    assert listing.kept([going]) == (going,) and Listing(jobs).kept(["sweep-x"]) == ()
 
 
 def test_the_setting_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:

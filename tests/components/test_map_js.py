@@ -19,6 +19,14 @@ from tests.components.sweep_logs import TABLE
 MAP = live.ASSETS.parent / "map"
 
 
+def beside(run: str, perplexity: float | None, **more: Any) -> dict[str, Any]:
+    known = {"label": f"<b>{run}</b>", "sparsity": 0.6, "custom": False, "own": False, "focus": False}
+    return {"run": run, "summary": {"perplexity": perplexity, "achieved": 0.6004}, **known, **more}
+
+
+OTHERS = [beside("a", 70.0), beside("b", 60.0, custom=True), beside("c", 90.0, focus=True), beside("d", None)]
+
+
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
     opened = browser.new_page()
@@ -56,6 +64,14 @@ def test_both_draw_the_same_figures(page: Page, name: str, palette: dict[str, An
         assert drawn == json.loads(json.dumps(tradeoff(state, palette, x, y)))
 
 
+@pytest.mark.parametrize("others", [OTHERS, OTHERS[:1], OTHERS * 5], ids=["three", "one", "many"])
+@pytest.mark.parametrize("name", ["whole", "nothing"])
+def test_both_draw_the_same_runs_beside_it(page: Page, name: str, others: list[dict[str, Any]]) -> None:
+    script = f"(records, palette, others) => NeuroAL.tradeoff({FOLD}, palette, 'sparsity', 'perplexity', others)"
+    drawn = tradeoff(fold_sweep_all(TABLE[name]), LIGHT, others=others)
+    assert in_browser(page, script, TABLE[name], LIGHT, others) == json.loads(json.dumps(drawn))
+
+
 def test_both_know_the_same_axes(page: Page) -> None:
     assert in_browser(page, "() => NeuroAL.AXES") == AXES
 
@@ -83,6 +99,18 @@ def test_a_ring_around_what_is_not_beaten() -> None:
     assert list(zip(ring["x"], ring["y"], strict=True)) == [(0.5, 34.0), (0.6, 64.0), (0.6004, 80.0)]
     by_time = traces("whole", "search_seconds", "perplexity")["not beaten in both"]
     assert by_time["x"] == [3.0, 30.0] and by_time["y"] == [36.0, 34.0]
+
+
+def test_runs_beside_it_have_marks_and_names_of_their_own_and_can_beat_it() -> None:
+    figure = tradeoff(fold_sweep_all(TABLE["whole"]), LIGHT, others=OTHERS)
+    drawn = {t["name"]: t for t in figure["data"] if t["mode"] == "markers+text"}
+    assert {name: (t["customdata"], t["marker"]["symbol"]) for name, t in drawn.items()} == {
+        "other runs": (["a"], "square-open"), "own ratios": (["b"], "star-diamond"), "this run": (["c"], "star"),
+    }  # fmt: skip
+    assert drawn["this run"]["text"] == ["&lt;b&gt;c&lt;/b&gt;"]
+    assert 60.0 in figure["data"][-1]["y"] and 80.0 not in figure["data"][-1]["y"]
+    many = {t["name"]: t["mode"] for t in tradeoff(fold_sweep_all([]), LIGHT, others=OTHERS * 5)["data"]}
+    assert many["other runs"] == "markers" and many["this run"] == "markers+text"
 
 
 def test_repetitions_are_points_and_the_line_goes_through_their_mean() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import zipfile
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
@@ -34,7 +36,7 @@ def points(page: Page) -> dict[str, int]:
     )
 
 
-def test_a_sweep_from_the_start_to_a_run_of_it(page: Page, server: Server) -> None:
+def test_a_sweep_from_the_start_to_a_run_of_it(page: Page, server: Server, tmp_path: Path) -> None:
     begin(page, server, "0.5, 0.6")
     stands(page, r"8 of 8 runs done.*Finished in")
     methods = ("Uniform", "OWL", "NeuroAL block", "NeuroAL both")
@@ -43,6 +45,13 @@ def test_a_sweep_from_the_start_to_a_run_of_it(page: Page, server: Server) -> No
     expect(page.locator(".na-verdicts li")).to_have_count(3)
     expect(page.locator(".na-card-runs tbody tr")).to_have_count(8)
 
+    with page.expect_download(timeout=LONG) as download:
+        page.get_by_role("link", name="Download this sweep as a bundle").click()
+    bundle = tmp_path / "sweep.zip"
+    download.value.save_as(bundle)
+    with zipfile.ZipFile(bundle) as files:
+        assert {"charts/map.png", "charts/gain.png", "runs/7.jsonl"} <= set(files.namelist())
+
     page.get_by_label("Up", exact=False).last.select_option("search_seconds")
     page.wait_for_function("() => /seconds/.test(document.querySelector('.na-card-tradeoff .ytitle')?.textContent)")
 
@@ -50,8 +59,18 @@ def test_a_sweep_from_the_start_to_a_run_of_it(page: Page, server: Server) -> No
     expect(page.get_by_role("tab", name="Prune")).to_have_attribute("aria-selected", "true")
     status(page, "Finished in .* OWL")
 
+    page.get_by_role("button", name="See it on the map").click()
+    expect(page.locator("#sweep-answer")).to_contain_text("your run on the map of a sweep")
+    page.wait_for_function("() => document.querySelector('.na-card-tradeoff .js-plotly-plot').data"
+                           ".some(t => t.name === 'this run' && t.text.length === 1)")  # fmt: skip
+
     page.goto(re.sub(r"&run=[^&]*", "", page.url))
     expect(page.get_by_role("tab", name="Trade-offs")).to_have_attribute("aria-selected", "true")
+    stands(page, r"8 of 8 runs done")
+    with page.expect_file_chooser() as chooser:
+        page.click("#sweep-bundle")
+    chooser.value.set_files(bundle)
+    expect(page.locator("#sweep-answer")).to_contain_text("You are looking at the sweep of this bundle.", timeout=LONG)
     stands(page, r"8 of 8 runs done")
 
 

@@ -13,7 +13,7 @@ from neuroal.runs.history import ORDERS, Entry, Query
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
-from neuroal.runs.summary import ASKED, FIGURES, asked, summary
+from neuroal.runs.summary import ASKED, FIGURES, SCALE, asked, summary
 from tests.runs.helpers import Script, wait_for
 
 A_DAY = datetime.timedelta(days=1)
@@ -138,7 +138,7 @@ def test_pages_of_a_list_follow_one_another(store: Store) -> None:
 def test_a_run_of_an_earlier_version_has_no_figures_yet(store: Store) -> None:
     store.add_run("r", "key", "{}", private=False)
     assert set(store.history()[0][0].summary.values()) == {None}
-    assert len(store.history()[0][0].summary) == len(ASKED) + len(FIGURES) + 2
+    assert len(store.history()[0][0].summary) == len(ASKED) + len(FIGURES) + len(SCALE) + 2
 
 
 # --- what people do to a run ------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from neuroal.runs.examples import load_examples
 from neuroal.runs.log import RunLog
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
-from neuroal.runs.summary import ASKED, FIGURES, summary
+from neuroal.runs.summary import ASKED, FIGURES, SCALE, summary
 
 from .helpers import records_of, started
 
@@ -61,11 +61,12 @@ def test_a_log_of_every_figure() -> None:
         "zeroshot": 0.4, "zeroshot_dense": 0.5, "encoded": 0.3, "block_lambda": 0.15, "row_lambda": None,
         "search_seconds": 7.25, "seconds": 12.5,
     }  # fmt: skip
+    assert [found[name] for name in SCALE] == [None, "prose", 16, 10]
     assert found["verdict"] == "healthy" and found["started_at"] == "2026-01-15T10:00:00+00:00"
 
 
 def test_nothing_yet() -> None:
-    assert set(summary([])) == {*ASKED, *FIGURES, "verdict", "started_at"}
+    assert set(summary([])) == {*ASKED, *FIGURES, *SCALE, "verdict", "started_at"}
     assert not any(summary([]).values())
 
 

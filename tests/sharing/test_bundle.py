@@ -27,8 +27,10 @@ from neuroal.runs.events import (
 )
 from neuroal.runs.examples import load_examples
 from neuroal.runs.spec import RunSpec
+from neuroal.sharing import archive
 from neuroal.sharing import bundle as bundles
-from neuroal.sharing.bundle import NOT_ONE, OWN_TEXT, read_bundle, write_bundle
+from neuroal.sharing.archive import NOT_ONE, OWN_TEXT
+from neuroal.sharing.bundle import read_bundle, write_bundle
 from neuroal.sharing.shapes import well_formed
 from tests.runs.helpers import records_of, started
 
@@ -70,8 +72,8 @@ def test_what_goes_in_comes_out() -> None:
 def test_a_person_finds_tables_and_charts() -> None:
     with zipfile.ZipFile(packed(EXAMPLE, **{"scores.html": "<p>hello"})) as files:
         assert set(files.namelist()) == {
-            "run.json", "events.jsonl", "figures.json", "figures.csv", "blocks.csv", "lambdas.csv", "reproduce.py",
-            "charts/scores.html",
+            "README.txt", "run.json", "events.jsonl", "figures.json", "figures.csv", "blocks.csv", "lambdas.csv",
+            "reproduce.py", "charts/scores.html",
         }  # fmt: skip
         figures = list(csv.DictReader(io.StringIO(files.read("figures.csv").decode())))
         lambdas = list(csv.DictReader(io.StringIO(files.read("lambdas.csv").decode())))
@@ -123,7 +125,7 @@ def test_what_is_no_bundle_gets_one_sentence(content: bytes, tmp_path: Path) -> 
     for source in (path, io.BytesIO(content)):
         with pytest.raises(UserError) as error:
             read_bundle(source)
-        assert str(error.value) == NOT_ONE
+        assert str(error.value) == NOT_ONE.format(kind="run")
 
 
 def altered(**changes: Any) -> str:
@@ -171,7 +173,7 @@ def test_of_another_version() -> None:
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bundles, "MOST_READ", 10_000)
+    monkeypatch.setattr(archive, "MOST_READ", 10_000)
     with pytest.raises(UserError, match="is larger than"):
         read_bundle(made(run__json=ABOUT, events__jsonl=b" " * 1_000_000))
     monkeypatch.setattr(bundles, "MOST_PACKED", 100)

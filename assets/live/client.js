@@ -40,7 +40,7 @@
     }
   }
 
-  /** The ids of the runs that this browser has started, newest first. */
+  /** The ids of the runs and sweeps that this browser has started, or of those that it hides, newest first. */
   function ownRuns(storage) {
     try {
       const ids = JSON.parse(kept(storage) || "[]");
