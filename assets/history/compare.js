@@ -182,7 +182,7 @@
       head.append(make("h3", "na-card-title", texts.title));
       this.explain = this.node.appendChild(make("p", "na-card-explain"));
       this.plot = this.node.appendChild(make("div", "na-plot"));
-      this.plot.setAttribute("role", "img");
+      this.plot.setAttribute("role", "group");
       this.plot.setAttribute("aria-label", texts.title);
       head.append(NeuroAL.pngButton(this.plot, () => comparison.about(name, texts.title)));
       this.alternative = this.node.appendChild(make("div", "na-hidden"));

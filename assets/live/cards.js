@@ -142,7 +142,7 @@
       this.switch = name === "heatmap" ? head.appendChild(this.makeSwitch()) : null;
       this.explain = make("p", "na-card-explain");
       this.plot = make("div", "na-plot");
-      this.plot.setAttribute("role", "img");
+      this.plot.setAttribute("role", "group");
       this.alternative = make("div", "na-hidden");
       head.append(NeuroAL.pngButton(this.plot, () => this.about()));
       this.node.append(head, this.explain, this.plot, this.alternative);

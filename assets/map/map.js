@@ -100,7 +100,7 @@
       this.besideMenu.value = this.which;
       this.besideMenu.onchange = () => { this.which = this.besideMenu.value; this.schedule(); };
       this.plot = this.tradeoff.node.appendChild(make("div", "na-plot"));
-      this.plot.setAttribute("role", "img");
+      this.plot.setAttribute("role", "group");
       axes.before(this.png(this.plot, this.tradeoff, "map"));
       this.none = this.tradeoff.node.appendChild(make("p", "na-none"));
       this.leftOut = this.tradeoff.node.appendChild(make("p", "na-card-explain na-left-out"));
@@ -110,7 +110,7 @@
       this.gain = this.card("gain", "Did it help?");
       this.verdicts = this.gain.node.appendChild(make("ul", "na-verdicts"));
       this.heat = this.gain.node.appendChild(make("div", "na-plot"));
-      this.heat.setAttribute("role", "img");
+      this.heat.setAttribute("role", "group");
       this.gain.head.append(this.png(this.heat, this.gain, "gain"));
     }
 
