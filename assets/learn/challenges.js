@@ -12,7 +12,7 @@
 
   const one = (perplexity) => Number(perplexity.toFixed(1)); // told with one digit, so compared with one
   const told = (perplexity) => one(perplexity).toFixed(1);
-  const share = (value) => `${(100 * value).toFixed(1)} %`;
+  const share = (value) => `${(100 * value).toFixed(1)}\u00a0%`;
 
   /** Whether an attempt reaches a goal; null where it does not count, because it prunes more or less than asked. */
   const isMet = (attempt, goal) => (attempt.counts ? one(attempt.perplexity) < goal : null);
@@ -43,7 +43,8 @@
   }
 
   /** Who won on a measure, as far as it is told: -1 the learner, 1 the search, 0 neither. */
-  const side = (tell, mine, theirs) => Math.sign(Number(tell(mine)) - Number(tell(theirs)));
+  const side = (mine, theirs) => Math.sign(mine - theirs);
+  const three = (score) => Number(score.toPrecision(3));
 
   /** The search's choice beside a learner's best attempt (undefined where none counts), in a sentence. */
   function verdict({ search, uniform }, attempt) {
@@ -52,7 +53,7 @@
       + ` ${told(uniform.perplexity)} and ${short(uniform.score)}. You have no attempt yet that counts.`;
     const perplexity = `perplexity (yours ${told(attempt.perplexity)}, the search's ${told(search.perplexity)})`;
     const score = `score (${short(attempt.score)} and ${short(search.score)})`;
-    const outcome = `${side(told, attempt.perplexity, search.perplexity)} ${side(short, attempt.score, search.score)}`;
+    const outcome = `${side(one(attempt.perplexity), one(search.perplexity))} ${side(three(attempt.score), three(search.score))}`;
     return {
       "-1 -1": `You win on both: ${perplexity} and ${score}.`,
       "-1 0": `You win on ${perplexity}; the ${score} is the same.`,
