@@ -63,6 +63,7 @@
         this.notices, this.spoken);
       this.cards = NeuroAL.FIGURES.map((name) => new Card(name, () => this.touch([name])));
       this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)), new NeuroAL.ConfigCard());
+      this.print = this.head.insertBefore(NeuroAL.summaryButton(this), this.facts);
       this.grid = make("div", "na-grid");
       this.grid.append(...this.cards.map((card) => card.node));
       this.element.replaceChildren(this.head, this.grid);
@@ -213,6 +214,7 @@
       setText(this.times, this.connected && share < 1 ? parts.join(" · ") : "");
       list(this.facts, NeuroAL.factsOf(state, this.options.settings));
       list(this.notices, state.notices);
+      this.print.hidden = state.status !== "finished";
       this.speak();
     }
 

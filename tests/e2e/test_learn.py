@@ -62,7 +62,7 @@ def test_no_rule_of_axe_is_broken_on_any_page(page: Page, server: Server) -> Non
     for n in range(steps.count()):
         steps.nth(n).click()
         expect(page.locator(".na-learn .js-plotly-plot").first).to_be_visible()
-        page.get_by_role("button", name="Show the answer").click()
+        page.locator(".na-question .na-button").click()
         page.locator(".na-details summary").click()
         found = Axe().run(page, context=".na-learn").response["violations"]
         broken += [(n + 1, v["id"], v["nodes"][0]["html"][:90]) for v in found if v["impact"] in SERIOUS]
