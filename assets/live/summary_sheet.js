@@ -23,6 +23,9 @@
   const PAGE = "@page { size: A4 portrait; margin: 12mm; }";
   const PRINTING = "na-printing";
 
+  // Takes the sheet away that is there.
+  let over = () => {};
+
   /**
    * The button that prints the run of a live view.
    * @param {{state: object, value: {run: string}, options: object, say: Function}} view
@@ -50,9 +53,10 @@
     const summary = NeuroAL.summaryOf(state, options.settings, linkOf(value.run));
     const figures = FIGURES.map((names) => names.map((name) => [name, NeuroAL.figure(name, state, palette)]).find(([, one]) => one))
       .filter(Boolean);
+    over(); // a browser may not have told that it has printed the last one
     const { sheet, plots } = laidOut(summary, figures.map(([name]) => TITLES[name]));
     const title = document.title;
-    const over = () => {
+    over = () => {
       sheet.remove();
       document.body.classList.remove(PRINTING);
       document.title = title;
@@ -67,7 +71,7 @@
     }
     document.body.classList.add(PRINTING);
     document.title = summary.title; // the name of the file, where it is printed into one
-    window.addEventListener("afterprint", over, { once: true });
+    window.addEventListener("afterprint", () => over(), { once: true });
     window.print();
   }
 
