@@ -10,15 +10,16 @@ from typing import Any
 
 import gradio as gr
 
+from components import ratio_editor
 from components.live import live_config
 from components.scripts import LOADER, versioned, with_config
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "learn"
 
-# In the order in which they need each other; all of them need those of the live view.
+# In the order in which they need each other; all of them need those of the live view and of the editor of ratios.
 SCRIPTS = (
-    "words.js", "formulas.js", "lessons.js", "controls.js", "settings.js", "figures.js", "figures_blocks.js",
-    "model_map.js", "stage.js", "learn.js",
+    "words.js", "formulas.js", "lessons.js", "challenges.js", "controls.js", "settings.js", "figures.js",
+    "figures_blocks.js", "figures_challenge.js", "model_map.js", "challenge_panel.js", "stage.js", "learn.js",
 )  # fmt: skip
 
 # Constant, see components/live.py.
@@ -43,12 +44,13 @@ class LearnPath(gr.HTML):
     """The guided path; it holds nothing that the server would have to know."""
 
     def __init__(self, **kwargs: Any) -> None:
-        own = [ASSETS / name for name in SCRIPTS]
-        gr.set_static_paths([*own, ASSETS / "learn.css"])
+        own = [*(ratio_editor.ASSETS / name for name in ratio_editor.SCRIPTS), *(ASSETS / name for name in SCRIPTS)]
+        styles = [ratio_editor.ASSETS / "editor.css", ASSETS / "learn.css"]
+        gr.set_static_paths([*own, *styles])
         live = live_config()
         config = {
             **live,
-            "styles": [live["style"], versioned(ASSETS / "learn.css")],
+            "styles": [live["style"], *map(versioned, styles)],
             "scripts": [*live["scripts"], *map(versioned, own)],
         }
         settings = {"apply_default_css": False, "padding": False, **kwargs}

@@ -25,7 +25,8 @@ PLOTLY_JS = Path(plotly.__file__).resolve().parent / "package_data" / "plotly.mi
 # In the order in which they need each other.
 SCRIPTS = (
     "fold.js", "status.js", "plotting.js", "heatmaps.js", "spread.js", "figures.js", "facts.js", "describe.js",
-    "picture.js", "cards.js", "tables.js", "damage.js", "source.js", "client.js", "replay.js", "live.js",
+    "picture.js", "cards.js", "tables.js", "damage.js", "source.js", "client.js", "replay.js", "summary.js",
+    "summary_sheet.js", "live.js",
 )  # fmt: skip
 
 _VISITS = itertools.count(1)

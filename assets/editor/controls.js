@@ -13,9 +13,10 @@
      * @param {{keep: Function, aim: Function, bring: Function, uniform: Function, line: Function, lined: Function,
      *     borrow: Function, undo: Function, redo: Function, reset: Function}} on `keep(whether)`, `aim(share)`,
      *     `line(slope, sliding)`; `lined()` when the slider is let go; the others are plain presses
+     * @param {boolean} fixed whether the mean to aim at cannot be changed
      */
-    constructor(on) {
-      this.on = on;
+    constructor(on, fixed = false) {
+      Object.assign(this, { on, fixed });
       this.nodes = [this.makeMean(), this.makeStarts(), this.makeLine(), this.makeHistory()];
     }
 
@@ -27,7 +28,7 @@
       this.lock.onchange = () => this.on.keep(this.lock.checked);
       const field = row.appendChild(make("label", "na-speed"));
       this.aim = field.appendChild(make("input", "na-select na-editor-aim-box"));
-      Object.assign(this.aim, { type: "number", min: "1", max: "99", step: "1" });
+      Object.assign(this.aim, { type: "number", min: "1", max: "99", step: "1", readOnly: this.fixed });
       this.aim.setAttribute("aria-label", "Mean to keep, in per cent");
       field.append("%");
       this.aim.onchange = () => {
@@ -45,7 +46,7 @@
       row.append(make("span", "na-speed na-editor-from", "Start from"));
       this.button(row, "Uniform", () => this.on.uniform());
       this.button(row, "Rising line", () => this.on.line(Number(this.slope.value), false));
-      this.button(row, "Shown run", () => this.on.borrow());
+      if (this.on.borrow) this.button(row, "Shown run", () => this.on.borrow());
       return row;
     }
 

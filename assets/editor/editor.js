@@ -20,8 +20,9 @@
   class RatioEditor {
     /**
      * @param {HTMLElement} element where to build the editor
-     * @param {{edited: Function, borrow: Function}} options `edited(text, target)`: a person changed the ratios;
-     *     `borrow()`: the allocation of the run that is looked at is asked for
+     * @param {{edited: Function, borrow: ?Function, fixed: ?boolean}} options `edited(text, target)`: a person changed
+     *     the ratios; `borrow()`: the allocation of the run that is looked at is asked for, left out where there is no
+     *     such run; `fixed`: the mean to aim at is given and not to be changed
      */
     constructor(element, options) {
       Object.assign(this, { element, options, blocks: 0, problem: "", note: "", text: null, echoes: [], slider: null });
@@ -70,11 +71,11 @@
         uniform: () => this.start(uniform(this.target, this.blocks)),
         line: (slope, sliding) => this.start(risingLine(this.target, slope, this.blocks), sliding ? "line" : ""),
         lined: () => this.history.close(),
-        borrow: () => this.options.borrow(),
+        borrow: this.options.borrow && (() => this.options.borrow()),
         undo: () => this.show(this.history.undo()),
         redo: () => this.show(this.history.redo()),
         reset: () => this.commit(this.origin),
-      });
+      }, this.options.fixed);
     }
 
     // --- what comes from outside ------------------------------------------------------------------------------------

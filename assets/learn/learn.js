@@ -15,7 +15,7 @@
   class LearnView {
     /** @param {HTMLElement} host; @param {{palettes: object, plotly: Promise}} options */
     constructor(host, options) {
-      Object.assign(this, { host, options, scenes: {}, kept: new Map(), model: null, plotly: null, shown: false, race: {} });
+      Object.assign(this, { host, options, scenes: {}, kept: new Map(), model: null, plotly: null, shown: false, race: {}, panels: new Map() });
       const link = new URL(window.location).searchParams;
       this.settings = learnSettings.unlinked(link.get("set"));
       this.page = Math.max(LESSONS.findIndex((lesson) => lesson.id === link.get("learn")), 0);
@@ -28,6 +28,17 @@
     }
 
     get lesson() { return LESSONS[this.page]; }
+
+    /** What a challenge has of its own, with the attempts made so far; null on other pages. */
+    get panel() {
+      const { lesson, model } = this;
+      if (!lesson.challenge || !model) return null;
+      if (!this.panels.has(lesson.id)) this.panels.set(lesson.id, new NeuroAL.ChallengePanel(lesson, model.blocks, {
+        lam: () => this.settings.lam, take: (lam) => this.change({ lam }), changed: () => this.draw(),
+        measure: (settings) => this.request("attempt", settings),
+      }));
+      return this.panels.get(lesson.id);
+    }
 
     // --- building ---------------------------------------------------------------------------------------------------
 
@@ -90,20 +101,21 @@
         pressed: (key) => this.press(key),
       }));
       controls.append(...this.controls.map(({ node }) => node));
-      this.text.replaceChildren(this.heading, ...lesson.text.map((text) => make("p", "na-lesson-text", text)), controls);
+      const panel = this.panel ? [this.panel.node] : [];
+      this.text.replaceChildren(this.heading, ...lesson.text.map((text) => make("p", "na-lesson-text", text)), controls, ...panel);
       this.after.replaceChildren(this.makeQuestion(), this.makeFormula(), this.makeTurning());
     }
 
     makeQuestion() {
       const box = make("div", "na-question");
       box.append(make("p", "na-question-text", this.lesson.question));
-      this.asking = box.appendChild(make("button", "na-button", "Show the answer"));
+      this.asking = box.appendChild(make("button", "na-button"));
       this.asking.type = "button";
       this.asking.setAttribute("aria-expanded", "false");
       this.answer = box.appendChild(make("p", "na-answer"));
       this.answer.setAttribute("aria-live", "polite");
       this.answered = false;
-      this.asking.onclick = () => { this.answered = !this.answered; this.showAnswer(); };
+      this.asking.onclick = () => { this.answered = !this.answered; this.draw(); };
       return box;
     }
 
@@ -150,6 +162,7 @@
     }
 
     key(event) {
+      if (event.defaultPrevented) return; // the bars of a challenge have keys of their own
       const typing = event.target.closest("input:not([type=checkbox]), select, summary");
       const turning = { PageDown: 1, PageUp: -1, ...(typing ? {} : { ArrowRight: 1, ArrowLeft: -1 }) }[event.key];
       const presenting = this.host.classList.contains("na-present");
@@ -226,15 +239,23 @@
     async fetch(name, signal = undefined, anew = false) {
       const settings = settingsFor(name, this.lesson, this.settings), key = `${name} ${JSON.stringify(settings)}`;
       if (this.kept.has(key) && !(anew && UNKEPT.includes(name))) return this.kept.get(key);
-      this.busy(1);
       try {
-        const scene = await post(PATH, { scene: name, settings }, { signal });
+        const scene = await this.request(name, {}, signal);
         this.kept.set(key, scene);
         this.say("");
         return scene;
       } catch (error) {
         if (error.name !== "AbortError") this.say(error.message);
         return null;
+      }
+    }
+
+    /** A scene from the server, with more settings than the page's own; rejects with a sentence. */
+    async request(name, more, signal = undefined) {
+      const settings = { ...settingsFor(name, this.lesson, this.settings), ...more };
+      this.busy(1);
+      try {
+        return await post(PATH, { scene: name, settings }, { signal });
       } finally {
         this.busy(-1);
       }
@@ -272,22 +293,30 @@
 
     draw() {
       if (!this.shown || !this.model) return;
-      const { settings, lesson } = this;
-      const ratios = (lesson.controls.includes("lam") && (this.scenes.score ?? this.scenes.result)?.ratios) || null;
+      const { settings, lesson, panel } = this;
+      panel?.draw(this.scenes.challenge ?? null, this.answered);
+      const asked = (lesson.controls.includes("lam") && (this.scenes.score ?? this.scenes.result)?.ratios) || null;
+      const ratios = panel ? panel.ratios : asked;
       const level = lesson.controls.includes("sparsity") ? Array(this.model.blocks).fill(settings.sparsity) : null;
       this.stage.map.show(settings, lesson.lights, ratios ?? level);
       if (this.plotly)
         this.stage.draw(this.plotly, NeuroAL.paletteOf(this.host, this.options.palettes), this.scenes,
-          { ...settings, step: this.race.step, present: this.host.classList.contains("na-present") });
+          { ...settings, step: this.race.step, present: this.host.classList.contains("na-present"), challenge: this.challenged });
       this.showAnswer();
     }
 
     showAnswer() {
       const ready = this.lesson.scenes.slice(0, 1).every((name) => this.scenes[name]);
       this.asking.setAttribute("aria-expanded", String(this.answered));
-      setText(this.asking, this.answered ? "Hide the answer" : "Show the answer");
+      setText(this.asking, this.answered ? "Hide the answer" : this.lesson.reveal ?? "Show the answer");
       this.answer.hidden = !this.answered;
-      setText(this.answer, !this.answered ? "" : ready ? this.lesson.answer(this.scenes) : "One moment.");
+      setText(this.answer, !this.answered ? "" : ready ? this.lesson.answer(this.scenes, this.challenged) : "One moment.");
+    }
+
+    /** What the figures and the answer of a challenge are made of beside the scene. */
+    get challenged() {
+      const { panel, lesson } = this;
+      return panel && { attempts: panel.attempts, ratios: panel.ratios, goal: lesson.challenge.goal, revealed: this.answered };
     }
 
     say(problem) {

@@ -5,6 +5,7 @@
  * lights    parts of the model's map: "blocks", "block", "linear", "inputs", "readers"
  * controls  names in controls.js
  * scenes    what is asked of the server; the first one draws the figures and answers the question
+ * fixed     settings that the page has, whatever other pages have set
  */
 (() => {
   "use strict";
@@ -64,7 +65,7 @@
       formula: "count", paper: "Per-output comparison, section 3 of Wanda (arXiv 2306.11695).",
     },
     {
-      id: "alignment", title: "What the next linear now receives", lights: ["linear", "readers"],
+      id: "alignment", title: "What the next linear now receives", lights: ["linear", "readers"], fixed: { lam: 0 },
       text: [
         "Nobody sees a single weight; the next linear sees what comes out. Give the same text to the dense block and to"
         + " its pruned copy, and take the norms of what the next linears receive in each. Divided by their sum they are"
@@ -83,7 +84,7 @@
       formula: "term", paper: "Neuron alignment, section 3 of NeuroAL (arXiv 2411.07066).",
     },
     {
-      id: "score", title: "Add it up: the score", lights: ["blocks"],
+      id: "score", title: "Add it up: the score", lights: ["blocks"], fixed: { lam: 0 },
       text: [
         "Each linear has a term. Added up over a block they say how much that block is disturbed; added up over the"
         + " model they are the alignment score of this way of pruning. Lower is better. It takes one walk through the"
@@ -211,16 +212,13 @@
     score: ["sparsity", "pruner", "lam"], race: ["sparsity", "pruner"],
     rows: ["sparsity", "pruner", "lam", "row_lam", "block", "linear"], result: ["sparsity", "pruner", "lam"],
     words: ["sparsity", "pruner", "lam"], cost: ["sparsity", "pruner"], speed: ["sparsity", "pruner"],
+    challenge: ["sparsity", "pruner"], attempt: ["sparsity", "pruner"],
   };
-
-  // Pages on which all blocks have the same sparsity, whatever lambda other pages have set.
-  const UNIFORM = ["alignment", "score"];
 
   /** The settings that a scene is asked with on a page. */
   function settingsFor(scene, lesson, settings) {
-    const given = Object.fromEntries(LOOKS_AT[scene].map((name) => [name, settings[name]]));
-    if (UNIFORM.includes(lesson.id) && "lam" in given) given.lam = 0;
-    return given;
+    const values = { ...settings, ...lesson.fixed };
+    return Object.fromEntries(LOOKS_AT[scene].map((name) => [name, values[name]]));
   }
 
   Object.assign(NeuroAL, { LESSONS, settingsFor });

@@ -9,13 +9,15 @@
     row: "One row, cut", received: "What the next linears receive", terms: "The term of every linear",
     blocks: "Added up over each block", slope: "What lambda asks, and what it does", race: "The race",
     landscape: "The scores over lambda", rows: "Rows and their readers", perplexity: "Perplexity on held-out prose",
-    bytes: "What the weights need", speed: "How fast a text is read",
+    bytes: "What the weights need", speed: "How fast a text is read", attempts: "Your attempts",
+    allocations: "The ratios of the blocks",
   };
 
   // Which scene a figure is drawn from.
   const SCENE_OF = {
     weights: "matrix", choice: "choice", row: "row", received: "received", terms: "score", blocks: "score", slope: "score",
     race: "race", landscape: "race", rows: "rows", perplexity: "result", bytes: "cost", speed: "speed",
+    attempts: "challenge", allocations: "challenge",
   };
 
   const TEXTS = [["dense", "Dense"], ["uniform", "Uniform"], ["chosen", "This lambda"]];
@@ -77,7 +79,7 @@
         if (view.present) enlarge(figure.layout);
         figure.layout.uirevision = `${name} ${view.block} ${view.linear}`;
         drawFigure(plotly, plot, figure);
-        setText(said, NeuroAL.learnTexts[name](data));
+        setText(said, NeuroAL.learnTexts[name](data, view));
       }
       if (this.words && scenes.words) {
         setText(this.words.prompt, `“${scenes.words.prompt} ...”`);

@@ -10,7 +10,8 @@
   function short(value) {
     if (value === 0) return "0";
     const power = Math.floor(Math.log10(Math.abs(value)));
-    return power >= -3 && power < 6 ? String(Number(value.toPrecision(3))) : `${(value / 10 ** power).toFixed(2)}e${power}`;
+    if (power >= -3 && power < 6) return String(Number(value.toPrecision(3)));
+    return `${(value / 10 ** power).toFixed(2)}e${power}`.replace("-", "−"); // a line does not end there
   }
 
   /** 4.23 -> "4.2 times". */

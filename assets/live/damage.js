@@ -49,6 +49,7 @@
     }
   }
 
+  /** A table; the first cell of each row is its heading. */
   function grid(head, rows) {
     const table = make("table", "");
     const first = table.createTHead().insertRow();
@@ -181,5 +182,5 @@
     }
   }
 
-  Object.assign(NeuroAL, { ConfigCard, TableCard, TextCard });
+  Object.assign(NeuroAL, { ConfigCard, TableCard, TextCard, grid });
 })();

@@ -66,6 +66,7 @@
         this.facts, this.notices, this.spoken);
       this.cards = NeuroAL.FIGURES.map((name) => new Card(name, () => this.touch([name]), this.options.settings));
       this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)), new NeuroAL.ConfigCard(this.options));
+      this.print = this.head.insertBefore(NeuroAL.summaryButton(this), this.facts);
       this.grid = make("div", "na-grid");
       this.grid.append(...this.cards.map((card) => card.node));
       this.element.replaceChildren(this.head, this.grid);
@@ -218,6 +219,7 @@
         || (state.measured.perplexity?.chosen?.value ?? null) === null;
       list(this.facts, NeuroAL.factsOf(state, this.options.settings));
       list(this.notices, state.notices);
+      this.print.hidden = state.status !== "finished";
       this.speak();
     }
 

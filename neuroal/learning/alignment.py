@@ -53,7 +53,7 @@ def score(ground: Ground, asked: Asked) -> dict[str, Any]:
     """The terms of every linear and block for the blocks' ratios, and for uniform ones beside it."""
     ratios = ground.ratios(asked)
     walk = ground.walk(asked.pruner, ratios)
-    uniform = ground.walk(asked.pruner, _uniform(ground, asked))
+    uniform = ground.walk(asked.pruner, ground.uniform(asked))
     return {
         "ratios": list(ratios),
         "linears": [linear.name for linear in ground.stack.linears[0]],
@@ -90,7 +90,7 @@ def race(ground: Ground, asked: Asked) -> dict[str, Any]:
         "scores": [totals[lam] for lam in lambdas],
         "chosen": chosen.lam,
         "ties": list(chosen.near_ties),
-        "uniform": ground.walk(asked.pruner, _uniform(ground, asked)).score,
+        "uniform": ground.walk(asked.pruner, ground.uniform(asked)).score,
     }
 
 
@@ -121,10 +121,6 @@ def rows(ground: Ground, asked: Asked) -> dict[str, Any]:
         "before": walk.score,
         "score": ground.walked(problem, sparsity).score,
     }
-
-
-def _uniform(ground: Ground, asked: Asked) -> tuple[float, ...]:
-    return tuple(block_schedule(asked.sparsity, 0.0, len(ground.stack))[0])
 
 
 def _shares(found: Received) -> tuple[np.ndarray, np.ndarray]:

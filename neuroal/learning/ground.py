@@ -30,6 +30,9 @@ MODEL = "tiny"
 SAMPLES, LENGTH = 4, 64
 WINDOWS, WINDOW = 4, 128
 
+# So far may the mean of ratios made by hand be from the sparsity that is asked for.
+OFF = 0.005
+
 # Walks that are remembered: a learner moves a slider back and forth.
 KEPT_WALKS = 64
 
@@ -119,12 +122,35 @@ class Ground:
         return linears[asked.linear] if asked.linear else self.stack.groups[asked.block][1][0]
 
     def ratios(self, asked: Asked) -> tuple[float, ...]:
-        """The sparsity ratio of each block: given by hand, or rising by lambda."""
+        """The sparsity ratio of each block: given by hand, or rising by lambda.
+
+        Raises:
+            UserError: those given by hand are too few or many, or prune more or less than is asked for.
+        """
         if not asked.ratios:
             return tuple(block_schedule(asked.sparsity, asked.lam, len(self.stack))[0])
         if len(asked.ratios) != len(self.stack):
             raise UserError(f"{len(asked.ratios)} ratios were given; the teaching model has {len(self.stack)} blocks.")
-        return tuple(asked.ratios)
+        ratios = tuple(map(float, asked.ratios))
+        mean, target = self.mean(asked, ratios), asked.sparsity
+        if not self.is_kept(mean, target):
+            raise UserError(
+                f"These ratios prune {100 * mean:.4g} % of the weights on average; bring that to {100 * target:.4g} %,"
+                f" at most {100 * OFF:g} points above or below."
+            )
+        return ratios
+
+    def mean(self, asked: Asked, ratios: Sequence[float]) -> float:
+        """The fraction of all prunable weights that the blocks' ratios prune."""
+        return self.problem(asked.pruner, asked.sparsity).mean(ratios)
+
+    def uniform(self, asked: Asked) -> tuple[float, ...]:
+        """The control: every block at the asked sparsity."""
+        return tuple(block_schedule(asked.sparsity, 0.0, len(self.stack))[0])
+
+    def is_kept(self, mean: float, sparsity: float) -> bool:
+        """Whether a mean is near enough to a sparsity to be compared with others of that sparsity."""
+        return abs(mean - sparsity) <= OFF + 1e-9  # 0.655 - 0.65 is not quite 0.005
 
     def problem(self, pruner: str, sparsity: float, step: str = "block") -> Problem:
         """What a search is asked on this ground, as ``neuroal.allocate`` in its exact mode asks it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -17,11 +18,13 @@ from neuroal.generation import Pair, Settings, generate_pair
 from neuroal.learning.asked import Asked
 from neuroal.learning.ground import Ground
 from neuroal.pruning import iter_prune
-from neuroal.schedules import block_schedule
 from neuroal.twin import sparse_twin
 
 PROMPT = "The old man looked at the sea and"
 WORDS = 24
+
+# Allocations whose figures are remembered: everyone asks for uniform ratios, and for a learner's best again.
+KEPT_FIGURES = 128
 
 # Trials of the speed, and tokens written in each: a lesson waits for them.
 REPEATS, WRITE = 3, 4
@@ -32,23 +35,25 @@ def result(ground: Ground, asked: Asked) -> dict[str, Any]:
 
     Returns:
         ``perplexity``: by "dense", "uniform" and "chosen"; ``score``: the alignment score of the two pruned ones;
-        ``achieved``: their fraction of zeros; ``windows``: [windows, tokens] that were read.
+        ``achieved``: their fraction of zeros; ``mean``: of the asked ratios; ``windows``: [windows, tokens] that were
+        read.
     """
-    ratios, even = ground.ratios(asked), _uniform(ground, asked)
-    models = {"uniform": _twin(ground, asked.pruner, even), "chosen": _twin(ground, asked.pruner, ratios)}
+    ratios = ground.ratios(asked)
+    allocations = {"uniform": ground.uniform(asked), "chosen": ratios}
+    found = {name: figures(ground, asked.pruner, allocation) for name, allocation in allocations.items()}
     return {
         "ratios": list(ratios),
-        "perplexity": {"dense": _dense_perplexity(ground)}
-        | {name: perplexity(twin, ground.windows) for name, (twin, _) in models.items()},
-        "score": {"uniform": ground.walk(asked.pruner, even).score, "chosen": ground.walk(asked.pruner, ratios).score},
-        "achieved": {name: overall for name, (_, overall) in models.items()},
+        "mean": ground.mean(asked, ratios),
+        "perplexity": {"dense": dense_perplexity(ground)} | {name: one.perplexity for name, one in found.items()},
+        "score": {name: one.score for name, one in found.items()},
+        "achieved": {name: one.achieved for name, one in found.items()},
         "windows": list(ground.windows.shape),
     }
 
 
 def words(ground: Ground, asked: Asked) -> dict[str, Any]:
     """``text``: what the dense model ("dense") and the two pruned ones write on from ``prompt``, greedily."""
-    twins = {"uniform": _uniform(ground, asked), "chosen": ground.ratios(asked)}
+    twins = {"uniform": ground.uniform(asked), "chosen": ground.ratios(asked)}
     texts = {name: _words(ground, _twin(ground, asked.pruner, ratios)[0]) for name, ratios in twins.items()}
     written = {"dense": texts["uniform"].dense.text} | {name: pair.pruned.text for name, pair in texts.items()}
     return {"prompt": PROMPT, "text": written}
@@ -76,8 +81,32 @@ def speed(ground: Ground, asked: Asked) -> dict[str, Any]:
     return {"rates": {name: list(found.reading.trials) for name, found in rates.items()}}
 
 
-def _uniform(ground: Ground, asked: Asked) -> tuple[float, ...]:
-    return tuple(block_schedule(asked.sparsity, 0.0, len(ground.stack))[0])
+@dataclass(frozen=True)
+class Figures:
+    """What an allocation over the blocks comes to.
+
+    Attributes:
+        perplexity: on held-out prose.
+        score: alignment score, lower is better.
+        achieved: fraction of zeros in what was pruned.
+    """
+
+    perplexity: float
+    score: float
+    achieved: float
+
+
+@functools.lru_cache(KEPT_FIGURES)
+def figures(ground: Ground, pruner: str, ratios: tuple[float, ...]) -> Figures:
+    """Prunes a twin to the blocks' ratios and measures it; remembered."""
+    twin, achieved = _twin(ground, pruner, ratios)
+    return Figures(perplexity(twin, ground.windows), ground.walk(pruner, ratios).score, achieved)
+
+
+@functools.lru_cache(4)
+def dense_perplexity(ground: Ground) -> float:
+    """On the same prose; remembered."""
+    return perplexity(ground.lm.model, ground.windows)
 
 
 def _twin(ground: Ground, pruner: str, ratios: tuple[float, ...]) -> tuple[nn.Module, float]:
@@ -89,11 +118,6 @@ def _twin(ground: Ground, pruner: str, ratios: tuple[float, ...]) -> tuple[nn.Mo
     allocation = Allocation(pruner, "custom", None, target, sparsity)
     report = drain(iter_prune(twin, ground.tokens, allocation))
     return twin, report.overall
-
-
-@functools.lru_cache(4)
-def _dense_perplexity(ground: Ground) -> float:
-    return perplexity(ground.lm.model, ground.windows)
 
 
 def _words(ground: Ground, twin: nn.Module) -> Pair:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from neuroal.errors import UserError, did_you_mean
-from neuroal.learning import alignment, one_linear, outcome
+from neuroal.learning import alignment, challenge, one_linear, outcome
 from neuroal.learning.asked import Asked
 from neuroal.learning.ground import MODEL, Ground
 from neuroal.models.loading import load
@@ -46,6 +46,8 @@ SCENES: dict[str, Callable[[Ground, Asked], dict[str, Any]]] = {
     "words": outcome.words,
     "cost": outcome.cost,
     "speed": outcome.speed,
+    "challenge": challenge.challenge,
+    "attempt": challenge.attempt,
 }
 
 

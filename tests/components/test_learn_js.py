@@ -25,7 +25,8 @@ def scenes() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
     opened = browser.new_page()
-    for path in (live.ASSETS / "plotting.js", live.ASSETS / "cards.js", *(learn.ASSETS / n for n in learn.SCRIPTS)):
+    shared = (live.ASSETS / "plotting.js", live.ASSETS / "cards.js")
+    for path in (*shared, *(learn.ASSETS / name for name in learn.SCRIPTS)):
         opened.add_script_tag(content=path.read_text(encoding="utf-8"))
     yield opened
     opened.close()
@@ -51,15 +52,16 @@ def test_every_page_has_what_it_names(page: Page) -> None:
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
 def test_every_figure_is_drawn_and_said(page: Page, scenes: dict[str, Any], palette: dict[str, Any]) -> None:
-    script = """(scenes, palette) => Object.fromEntries(NeuroAL.LESSONS.flatMap((lesson) =>
+    script = """(scenes, palette, view) => Object.fromEntries(NeuroAL.LESSONS.flatMap((lesson) =>
       lesson.figures.map((name) => {
         const find = lesson.scenes.find((scene) => {
-          try { return NeuroAL.learnFigures[name](scenes[scene], palette, { sorted: true }); } catch { return false; }
+          try { return NeuroAL.learnFigures[name](scenes[scene], palette, view); } catch { return false; }
         });
-        return [name, { figure: NeuroAL.learnFigures[name](scenes[find], palette, { sorted: true }),
-          said: NeuroAL.learnTexts[name](scenes[find]) }];
+        return [name, { figure: NeuroAL.learnFigures[name](scenes[find], palette, view),
+          said: NeuroAL.learnTexts[name](scenes[find], view) }];
       })))"""
-    drawn = in_browser(page, script, scenes, palette)
+    challenge = {"attempts": [scenes["attempt"]], "ratios": [0.7] * 8, "goal": "share", "revealed": True}
+    drawn = in_browser(page, script, scenes, palette, {"sorted": True, "challenge": challenge})
     for name, one in drawn.items():
         assert one["figure"]["data"], name
         assert "NaN" not in json.dumps(one) and "undefined" not in one["said"], name
@@ -84,7 +86,7 @@ def test_figures_show_the_scenes_own_numbers(page: Page, scenes: dict[str, Any])
 
 
 def test_answers_are_made_of_the_scene(page: Page, scenes: dict[str, Any]) -> None:
-    script = "(scenes) => Object.fromEntries(NeuroAL.LESSONS.map((l) => [l.id, l.answer(scenes)]))"
+    script = "(scenes) => Object.fromEntries(NeuroAL.LESSONS.map((l) => [l.id, l.answer(scenes, { attempts: [] })]))"
     said = in_browser(page, script, scenes)
     assert f"Input {scenes['matrix']['loudest']} is" in said["linear"]
     assert said["rows"].startswith(f"{scenes['row']['count']} of 128 weights go")

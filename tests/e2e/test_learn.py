@@ -55,6 +55,42 @@ def test_the_path_is_walked(page: Page, server: Server) -> None:
     page.wait_for_function("() => !location.search.includes('learn')")
 
 
+def test_a_challenge_is_taken_by_hand_and_a_run_printed(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/?learn=challenge-hand")
+    view, said = page.locator(".na-learn"), page.locator(".na-challenge-said")
+    expect(view.locator(".na-challenge-goal")).to_have_text(
+        re.compile(r"^Keep perplexity under \d+\.\d at 65 % sparsity")
+    )
+    view.get_by_role("slider", name="Block 0").focus()
+    page.keyboard.press("PageDown")  # the bars' key: it turns no page
+    view.get_by_role("button", name="Measure this one").click()
+    expect(said).to_have_text(re.compile(r"^Perplexity \d+\.\d: "))
+    view.get_by_label("Keep the mean at").uncheck()
+    view.get_by_role("slider", name="Block 0").focus()
+    page.keyboard.press("PageDown")
+    view.get_by_role("button", name="Measure this one").click()
+    expect(said).to_have_text(re.compile(r"^These ratios prune 64.\d+ % of the weights"))
+    view.get_by_role("button", name="Show the search's choice").click()
+    expect(view.locator(".na-answer")).to_have_text(re.compile("win|Equal"))
+    expect(view.locator(".na-challenge-list tbody tr")).to_have_text([re.compile("^1, best"), re.compile("^search: 0")])
+
+    page.evaluate("window.print = () => { document.body.dataset.printed = 'yes'; }")
+    page.get_by_role("tab", name="Prune").click()
+    page.get_by_role("button", name="Show the end").click()
+    before = page.locator(".na-card-scores .js-plotly-plot").get_attribute("style")
+    page.get_by_role("button", name="Print a summary").click()
+    expect(page.locator("body")).to_have_attribute("data-printed", "yes")
+    page.emulate_media(media="print")
+    sheet = page.locator(".na-summary")
+    expect(sheet).to_contain_text(re.compile(r"Perplexity goes from .* uniform sparsity has .*Sparsity of each block"))
+    expect(sheet.locator(".na-summary-plot svg text", has_text="alignment score")).to_be_visible()
+    expect(page.locator("gradio-app")).to_be_hidden()
+    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True))) == 1
+    expect(sheet).to_have_count(0)
+    page.emulate_media(media="screen")
+    assert page.locator(".na-card-scores .js-plotly-plot").get_attribute("style") == before
+
+
 def test_no_rule_of_axe_is_broken_on_any_page(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?learn=linear")
     steps, broken = page.locator(".na-step"), []
@@ -62,7 +98,7 @@ def test_no_rule_of_axe_is_broken_on_any_page(page: Page, server: Server) -> Non
     for n in range(steps.count()):
         steps.nth(n).click()
         expect(page.locator(".na-learn .js-plotly-plot").first).to_be_visible()
-        page.get_by_role("button", name="Show the answer").click()
+        page.locator(".na-question .na-button").click()
         page.locator(".na-details summary").click()
         found = Axe().run(page, context=".na-learn").response["violations"]
         broken += [(n + 1, v["id"], v["nodes"][0]["html"][:90]) for v in found if v["impact"] in SERIOUS]

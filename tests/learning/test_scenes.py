@@ -15,22 +15,12 @@ from torch import Tensor
 import neuroal
 from neuroal.errors import UserError
 from neuroal.learning.asked import Asked
-from neuroal.learning.ground import LENGTH, SAMPLES, WINDOW, WINDOWS
+from neuroal.learning.ground import WINDOW, WINDOWS
 from neuroal.learning.scenes import SCENES, Classroom
 from neuroal.models.loading import LanguageModel
 from neuroal.twin import sparse_twin
 
 O_PROJ = {"block": 3, "linear": "self_attn.o_proj"}
-
-
-@pytest.fixture(scope="module")
-def classroom() -> Classroom:
-    return Classroom()
-
-
-@pytest.fixture(scope="module")
-def tokens(tiny: LanguageModel) -> Tensor:
-    return neuroal.calibration_tokens(tiny.tokenizer, source="prose", samples=SAMPLES, length=LENGTH, seed=0)
 
 
 @pytest.fixture(scope="module")
