@@ -12,12 +12,24 @@ from typing import Any
 
 import pytest
 
+from neuroal.cluster import spread
 from neuroal.cluster.engine import WORKER_LOST
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.workshop import Workshop
-from tests.cluster.helpers import LONG, QUICK, done, eventually, masks, records, wait_for
+from tests.cluster.helpers import LONG, QUICK, answer, done, eventually, masks, records, wait_for
 from tests.cluster.local import LocalCluster
 from tests.runs.helpers import weights_digest
+
+
+@pytest.fixture
+def worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Candidates are spread although the model is small."""
+    monkeypatch.setattr(spread, "is_worth", lambda seconds, size: True)
+
+
+def spread_over(workshop: Workshop, run_id: str) -> list[dict[str, Any]]:
+    """The notices that say so."""
+    return [r for r in records(workshop, run_id, "Notice") if "were spread over" in r["message"]]
 
 
 @pytest.mark.parametrize(
@@ -34,22 +46,29 @@ def test_a_run_is_the_same_as_by_a_thread(
     assert weights_digest(twin) == weights_digest(other) != weights_digest(lm.model)
 
 
-def test_runs_are_spread_over_the_nodes(workshop: Workshop, cluster: LocalCluster, model_folder: Path) -> None:
+def test_runs_are_spread_over_the_nodes_and_candidates_while_there_is_one(
+    worth: None, workshop: Workshop, cluster: LocalCluster, model_folder: Path
+) -> None:
+    """Also where the first run has helpers on all nodes when the second one comes, to which they make way."""
     assert workshop.jobs.workers == 2
-    specs = [RunSpec(model=str(model_folder), **LONG, seed=seed) for seed in (1, 2)]
-    runs = [workshop.jobs.start(spec, admitted=True) for spec in specs]
+    first = workshop.jobs.start(RunSpec(model=str(model_folder), **LONG, seed=1), admitted=True)
+    eventually(lambda: cluster.processes("ray::assist"))
+    second = workshop.jobs.start(RunSpec(model=str(model_folder), **LONG, seed=2), admitted=True)
     eventually(lambda: len(cluster.processes("ray::work")) == 2)
-    for run_id in runs:
+    assert workshop.jobs.status(first) == "running"
+    for run_id in (first, second):
         workshop.jobs.cancel(run_id)
         assert wait_for(workshop, run_id) == "cancelled"
 
 
-def test_a_cancelled_run_leaves_its_worker_free(workshop: Workshop, cluster: LocalCluster, model_folder: Path) -> None:
+def test_a_cancelled_run_leaves_its_worker_and_helpers_free(
+    worth: None, workshop: Workshop, cluster: LocalCluster, model_folder: Path
+) -> None:
     run_id = workshop.jobs.start(RunSpec(model=str(model_folder), **LONG, seed=3))
-    eventually(lambda: records(workshop, run_id, "CandidateFinished"))
+    eventually(lambda: cluster.processes("ray::assist"))
     workshop.jobs.cancel(run_id)
     assert wait_for(workshop, run_id) == "cancelled"
-    eventually(lambda: not cluster.processes("ray::work"))
+    eventually(lambda: not cluster.processes("ray::work") and not cluster.processes("ray::assist"))
     before = len(records(workshop, run_id, "CandidateFinished"))
     workshop.jobs.resume(run_id)
     assert wait_for(workshop, run_id) == "finished"
@@ -57,17 +76,36 @@ def test_a_cancelled_run_leaves_its_worker_free(workshop: Workshop, cluster: Loc
     assert before < len(told) == len(set(told)) == 2 * len(LONG["lambdas"])
 
 
+def test_candidates_that_are_spread_are_told_and_chosen_as_ever(
+    worth: None, workshop: Workshop, on_threads: Workshop, cluster: LocalCluster, model_folder: Path
+) -> None:
+    """Also where a helper is killed in the middle of one, which the run's own worker then scores."""
+    spec = RunSpec(model=str(model_folder), **LONG, seed=4)
+    run_id = workshop.jobs.start(spec)
+    eventually(lambda: spread_over(workshop, run_id))
+    eventually(lambda: cluster.processes("ray::assist"))
+    for helper in cluster.processes("ray::assist"):
+        helper.kill()
+    assert wait_for(workshop, run_id) == "finished", workshop.jobs.read(run_id)[0][-1]
+    assert "spread over 1 helper on the cluster" in spread_over(workshop, run_id)[0]["message"]
+    found = [r for r in records(workshop, run_id) if r not in spread_over(workshop, run_id)]
+    whole = answer(on_threads, spec)
+    assert found == records(on_threads, whole)
+    assert masks(workshop, run_id) == masks(on_threads, whole)
+
+
 def test_a_killed_workers_run_goes_on_to_the_same_result(
     workshop: Workshop, on_threads: Workshop, cluster: LocalCluster, model_folder: Path
 ) -> None:
     spec = RunSpec(model=str(model_folder), **LONG, seed=4)
-    run_id = workshop.jobs.start(spec)
+    run_id = workshop.jobs.start(spec, again=True)
     eventually(lambda: len(records(workshop, run_id, "CandidateFinished")) >= 3)
     (worker,) = cluster.processes("ray::work")
     worker.kill()
     assert wait_for(workshop, run_id) == "finished", workshop.jobs.read(run_id)[0][-1]
     assert {"kind": "Notice", "message": WORKER_LOST} in records(workshop, run_id)
-    whole = done(on_threads, spec)
+    assert not spread_over(workshop, run_id), "one so small is not worth a helper"
+    whole = answer(on_threads, spec)
     for kind in ("CandidateFinished", "LambdaChosen", "Measured", "AllocationReady"):
         assert records(workshop, run_id, kind) == records(on_threads, whole, kind)
     assert masks(workshop, run_id) == masks(on_threads, whole)
