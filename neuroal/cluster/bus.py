@@ -1,15 +1,18 @@
 """The event bus: an actor in the cluster to which workers tell their events, and from which the server takes them.
 
 A worker cannot reach the server itself, and streams of a task's results do not pass ``ray://``. The bus is the one that
-knows of all runs, so it is also here that room is lent to helpers of a run, and taken back for another run.
+knows of all runs, so it is also here that room is lent to helpers of a run, and taken back for another run, and that
+runs find what they share (shared.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from neuroal.runs.events import Event
+from neuroal.runs.shared import Shared
 
 # Seconds for which there must have been room before some is lent: between two runs of a sweep there is for a moment.
 SETTLED = 1.0
@@ -33,6 +36,7 @@ class Bus:
         self._helped: dict[str, str] = {}  # the run of a helper
         self._lent: list[str] = []  # helpers that are at it
         self._begun: set[str] = set()  # helpers whose task has started
+        self._shared = Shared()
 
     async def open(self, key: str) -> None:
         """From now on there is someone who listens to a run. It comes before any helper."""
@@ -95,6 +99,14 @@ class Bus:
             self._close(helper)
         self._close(key)
         return waits
+
+    async def known(self, key: str) -> tuple[Event, ...] | None:
+        """What a run has told of a figure that others need as well."""
+        return self._shared.get(key)
+
+    async def keep(self, key: str, events: Sequence[Event]) -> None:
+        """Keeps what lasts of that."""
+        self._shared.put(key, events)
 
     def _occupied(self) -> int:
         return len(self._told) - len(self._helped) + len(self._lent)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from neuroal.api import posed
 from neuroal.cluster.packed import Packed, unpack
+from neuroal.cluster.shared import SharedByBus
 from neuroal.cluster.spread import Asked, Found, Helpers, SpreadScorer
 from neuroal.heap import working_heap
 from neuroal.importing import import_engine
@@ -101,6 +102,7 @@ def _work(bus: Any, key: str, question: Question, packed: list[Any]) -> bytes | 
     kept: list[bytes] = []
     _problems.clear()  # another run's, from when this process was its helper
     pool = _ready(question.spec, packed)
+    pool.shared = SharedByBus(bus)
     _told(bus, key, _events(question, pool, bus, key, packed, lambda outcome: kept.append(_masks_of(outcome))))
     return kept[0] if kept else None
 

@@ -9,7 +9,7 @@ import pytest
 
 from neuroal.cluster import bus
 from neuroal.cluster.bus import Bus
-from neuroal.runs.events import Notice
+from neuroal.runs.events import Notice, StageStarted
 from tests.asynchronous import done
 
 A, B, C = (Notice(text) for text in "abc")
@@ -139,4 +139,16 @@ def test_room_between_two_runs_is_not_lent(monkeypatch: pytest.MonkeyPatch) -> N
 
     now = [100.0]
     monkeypatch.setattr(bus, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    done(talk())
+
+
+def test_what_runs_share_is_kept_as_long_as_the_bus() -> None:
+    async def talk() -> None:
+        bus = Bus()
+        assert await bus.known("figure") is None
+        await bus.keep("figure", [A, StageStarted("evaluate:dense", "Reading.")])
+        assert await bus.known("figure") == (A,), "what lasts of it"
+        await bus.keep("none", [])
+        assert await bus.known("none") == ()
+
     done(talk())

@@ -1,7 +1,7 @@
 """Runs on a real cluster of two nodes: the same results as by threads, whatever happens to a worker.
 
-The mode is exact, for a quick pass depends on the processor. Each test asks questions of its own (seed, window length),
-because the server's runs share figures that workers measure each for itself.
+The mode is exact, for a quick pass depends on the processor. What earlier runs have measured is told to later ones by
+both engines, so each test asks both of them the same.
 """
 
 from __future__ import annotations
@@ -109,6 +109,23 @@ def test_a_killed_workers_run_goes_on_to_the_same_result(
     for kind in ("CandidateFinished", "LambdaChosen", "Measured", "AllocationReady"):
         assert records(workshop, run_id, kind) == records(on_threads, whole, kind)
     assert masks(workshop, run_id) == masks(on_threads, whole)
+
+
+def test_what_one_worker_has_measured_another_is_told(
+    workshop: Workshop, on_threads: Workshop, model_folder: Path
+) -> None:
+    """A uniform run is the control of the others, also where those are done by the other node, at the same time."""
+    base = RunSpec(model=str(model_folder), **QUICK, seed=6, top_up="uniform", evaluations=("perplexity", "divergence"))
+    others = [dataclasses.replace(base, top_up=name) for name in ("owl", "alphapruning")]
+    told = []
+    for each in (workshop, on_threads):
+        done(each, base)
+        runs = [each.jobs.start(spec, admitted=True) for spec in others]
+        assert [wait_for(each, run_id) for run_id in runs] == ["finished"] * 2
+        told.append([records(each, run_id) for run_id in runs])
+    assert told[0] == told[1]
+    stages = {record["stage"] for run in told[0] for record in run if record["kind"] == "StageStarted"}
+    assert not {"prune:uniform", "evaluate:dense", "evaluate:uniform"} & stages and "evaluate:chosen" in stages
 
 
 def test_what_a_run_refuses_is_said_as_it_was(workshop: Workshop, model_folder: Path) -> None:
