@@ -46,6 +46,13 @@ class RayEngine:
         """Runs that the cluster has room for at the same time."""
         return self.connection.slots
 
+    @property
+    def pace(self) -> float:
+        """How many times as long as on this machine a run takes, by the threads of torch where processors compute."""
+        import torch
+
+        return 1.0 if self.connection.gpus else max(1.0, torch.get_num_threads() / self.connection.cpus)
+
     def close(self) -> None:
         """Lets go of the cluster."""
         self.connection.close()

@@ -57,6 +57,15 @@ def test_the_estimate_decides(
     assert engine._helpers(spec, language_model) == (SIZE if helped else None)
 
 
+@pytest.mark.parametrize(("gpus", "cpus", "pace"), [(0, 1, 4.0), (0, 2, 2.0), (0, 8, 1.0), (1, 1, 1.0)])
+def test_a_run_on_fewer_threads_takes_longer(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, cpus: int, pace: float
+) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 4)
+    connection: Any = SimpleNamespace(gpus=gpus, cpus=cpus)
+    assert RayEngine(connection, lambda: None, Path).pace == pace  # type: ignore[arg-type,return-value]
+
+
 class Room:
     """Room for so many helpers; remembers the lambdas that they were asked for."""
 
