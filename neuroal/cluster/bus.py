@@ -14,9 +14,6 @@ from collections.abc import Sequence
 from neuroal.runs.events import Event
 from neuroal.runs.shared import Shared
 
-# Seconds for which there must have been room before some is lent: between two runs of a sweep there is for a moment.
-SETTLED = 1.0
-
 
 class Bus:
     """Events by the key of who tells them: an attempt at a run, or its helper. In the order in which they were told.
@@ -26,10 +23,11 @@ class Bus:
 
     Args:
         slots: runs and helpers that there is room for; none is lent where they are not known.
+        settled: seconds for which there must have been room before some is lent.
     """
 
-    def __init__(self, slots: int = 0) -> None:
-        self._slots, self._changed = slots, time.monotonic()
+    def __init__(self, slots: int = 0, settled: float = 0.0) -> None:
+        self._slots, self._settled, self._changed = slots, settled, time.monotonic()
         self._told: dict[str, list[Event]] = {}
         self._taken: dict[str, int] = {}  # how many of a key are not kept any more
         self._news: dict[str, asyncio.Event] = {}
@@ -47,7 +45,7 @@ class Bus:
 
     async def lend(self, run: str, key: str) -> bool:
         """Opens the key of a helper of a run; False where there is no room that no run needs."""
-        settled = time.monotonic() - self._changed >= SETTLED
+        settled = time.monotonic() - self._changed >= self._settled
         if run not in self._told or not settled or self._occupied() >= self._slots:
             return False
         self._listen(key)

@@ -68,13 +68,7 @@ def test_runs_do_not_hear_each_other() -> None:
     done(talk())
 
 
-@pytest.fixture
-def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Room is lent at once."""
-    monkeypatch.setattr(bus, "SETTLED", 0.0)
-
-
-def test_room_that_no_run_wants_is_lent_and_taken_back_for_one(settled: None) -> None:
+def test_room_that_no_run_wants_is_lent_and_taken_back_for_one() -> None:
     async def talk() -> None:
         bus = Bus(3)
         await bus.open("one")
@@ -97,7 +91,7 @@ def test_room_that_no_run_wants_is_lent_and_taken_back_for_one(settled: None) ->
     done(asyncio.wait_for(talk(), 20))
 
 
-def test_a_helper_that_is_done_leaves_its_room_and_its_events(settled: None) -> None:
+def test_a_helper_that_is_done_leaves_its_room_and_its_events() -> None:
     async def talk() -> None:
         bus = Bus(2)
         await bus.open("run")
@@ -112,7 +106,7 @@ def test_a_helper_that_is_done_leaves_its_room_and_its_events(settled: None) -> 
     done(talk())
 
 
-def test_helpers_end_with_their_run_and_none_is_lent_to_one_that_is_over(settled: None) -> None:
+def test_helpers_end_with_their_run_and_none_is_lent_to_one_that_is_over() -> None:
     async def talk() -> None:
         bus = Bus(4)
         for run in ("one", "two"):
@@ -127,7 +121,7 @@ def test_helpers_end_with_their_run_and_none_is_lent_to_one_that_is_over(settled
 
 def test_room_between_two_runs_is_not_lent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def talk() -> None:
-        bus = Bus(2)
+        bus = Bus(2, settled=1.0)
         await bus.open("one")
         assert not await bus.lend("one", "a")
         now[0] += 1.5
