@@ -45,10 +45,7 @@ class LocalCluster:
         self.nodes: list[psutil.Process] = []
 
     def add_nodes(self, count: int = 1) -> None:
-        """The head first, or where all are gone, then workers; returns once they are part of the cluster.
-
-        The head is the first that registers, for Ray takes it for the node of whoever connects from this machine.
-        """
+        """The head first, or where all are gone, then workers; returns once they are part of the cluster."""
         self._await(self._start_node())
         for node in [self._start_node() for _ in range(count - 1)]:
             self._await(node)
