@@ -208,7 +208,7 @@ def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) 
         from neuroal.sweeps.estimate import estimate_sweep
 
         try:
-            return estimate_sweep(spec_of(values), workshop.jobs.answered).sentence
+            return estimate_sweep(spec_of(values), workshop.jobs.answered, *workshop.workers()).sentence
         except UserError as error:
             return refusal(error)
 

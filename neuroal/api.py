@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -20,7 +20,7 @@ from neuroal.pruning import PruneReport, iter_prune
 from neuroal.residence import is_offloaded
 from neuroal.runs.events import Event, Notice
 from neuroal.runs.spec import MODES
-from neuroal.search import Problem
+from neuroal.search import Problem, Scorer
 from neuroal.topups import TOP_UPS
 from neuroal.vectors import fast_bfloat16
 
@@ -53,6 +53,7 @@ def iter_allocate(
     sparsity: float | None = None,
     mode: str = "auto",
     known: Mapping[tuple[str, float], float] | None = None,
+    scorer: Callable[[Problem], Scorer] | None = None,
     **options: Any,
 ) -> Generator[Event, None, Allocation]:
     """Chooses sparsity ratios; yields what happens. The model is left bit-identical and is never hooked.
@@ -66,6 +67,7 @@ def iter_allocate(
         mode: "exact" scores every candidate of the reference, "auto" as few as show where the lowest score is
             (neuroal/landscape.py), in bfloat16 on a CPU that has it. An own grid (``lambdas``) is scored in full.
         known: scores of candidates finished before an interruption, by (step, lambda).
+        scorer: makes what scores candidates, where that is not to be done here alone.
         options: see :class:`neuroal.options.Options`.
 
     Raises:
@@ -75,28 +77,34 @@ def iter_allocate(
     method = Method(pruner, top_up, parsed)
     _check(sparsity, mode, step, method.top_up.steps)
     method.top_up.refuse(method.pruner, method.of, step)
-    return _allocate(model, tokens, method, step, sparsity, mode, known or {})
+    return _allocate(model, tokens, method, step, sparsity, mode, known or {}, scorer)
 
 
-def _allocate(model, tokens, method, step, sparsity, mode, known):
+def _allocate(model, tokens, method, step, sparsity, mode, known, scorer):
     """The generator behind ``iter_allocate``, so that its checks run at the call and not at the first event."""
+    problem = posed(model, tokens, method, step, sparsity, mode)
+    problem.known, problem.scorer = known, scorer
+    for notice in _premises(problem.stack, problem.included, method.options, sparsity, problem.sparsity):
+        yield Notice(notice)
+    if problem.quick:
+        yield Notice(QUICK)
+    with working_heap():
+        allocation = yield from method.top_up.allocate(problem)
+    return dataclasses.replace(allocation, mode=mode, options=dataclasses.asdict(method.options))
+
+
+def posed(model: nn.Module, tokens: Tensor, method: Method, step: str, sparsity: float | None, mode: str) -> Problem:
+    """What a top-up is asked; the arguments are those of :func:`iter_allocate`."""
     top_up, options, stack = method.top_up, method.options, DecoderStack(model)
     kept = included(stack, options.exclude)
     captured = stack.capture(checked_tokens(tokens, model)) if top_up.needs_data else Captured([], [])
     target = float(DEFAULT_SPARSITY if sparsity is None else sparsity)
     if method.pattern:
         target = method.pattern.sparsity
-    for notice in _premises(stack, kept, options, sparsity, target):
-        yield Notice(notice)
     every = mode == "exact" or options.lambdas is not None
     together = is_offloaded(stack.model)
     quick = bool(top_up.steps) and not every and _is_quicker(captured)
-    if quick:
-        yield Notice(QUICK)
-    problem = Problem(stack, captured, top_up.name, method, target, step, options, kept, every, quick, together, known)
-    with working_heap():
-        allocation = yield from top_up.allocate(problem)
-    return dataclasses.replace(allocation, mode=mode, options=dataclasses.asdict(options))
+    return Problem(stack, captured, top_up.name, method, target, step, options, kept, every, quick, together)
 
 
 def _is_quicker(captured: Captured) -> bool:

@@ -41,6 +41,7 @@ class Method:
         self.of = self.pattern.of if self.pattern else None
         self.needs_data = self.pruner.needs_data or self.top_up.refines or options.reconstruct
         self._troubles: dict[str, list[str]] = defaultdict(list)
+        self._heard: list[str] = []  # sentences from elsewhere
         self._told: set[str] = set()
         self._sound: set[str] = set()  # paths whose dense weights were seen to be finite
 
@@ -129,16 +130,22 @@ class Method:
             self._troubles[notice].append(linear.path)
         self.pruner.notices.clear()
 
+    def hear(self, sentences: Iterable[str]) -> None:
+        """Takes the troubles of one like this that pruned elsewhere."""
+        self._heard += sentences
+
     def troubles(self) -> Iterator[str]:
         """One sentence for each kind of trouble since the last call, naming the linears; none of them twice."""
+        sentences, self._heard = self._heard, []
         for trouble, paths in self._troubles.items():
             paths = list(dict.fromkeys(paths))
             others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-            sentence = f"{paths[0]}{others}: {trouble}."
+            sentences.append(f"{paths[0]}{others}: {trouble}.")
+        self._troubles.clear()
+        for sentence in sentences:
             if sentence not in self._told:
                 self._told.add(sentence)
                 yield sentence
-        self._troubles.clear()
 
 
 def _of_calls(statistics: Mapping[Linear, Any], linear: Linear) -> Any:

@@ -54,6 +54,7 @@ class Problem:
         quick: True for passes in bfloat16, on a CPU that is faster at it; statistics are float32.
         together: True to walk candidates side by side, so that each block's weights are moved once for all of them.
         known: scores of candidates that an interrupted run had finished, by (step, lambda).
+        scorer: makes what scores candidates; None for one that does it here.
     """
 
     stack: DecoderStack
@@ -68,6 +69,11 @@ class Problem:
     quick: bool = False
     together: bool = False
     known: Mapping[tuple[str, float], float] = field(default_factory=dict)
+    scorer: Callable[[Problem], Scorer] | None = None
+
+    def new_scorer(self) -> Scorer:
+        """Scores this problem's candidates."""
+        return (self.scorer or Scorer)(self)
 
     @property
     def pruner(self) -> Pruner:
@@ -131,6 +137,12 @@ class Scorer:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+
+    def expect(
+        self, step: str, now: Sequence[Candidate], later: Sequence[float], candidate: Callable[[float], Candidate]
+    ) -> None:
+        """Told of the candidates that will be scored now, and of the lambdas that will be scored after them whatever is
+        found; for a scorer that has others begin with those. ``candidate`` makes one of a lambda."""
 
     @torch.no_grad()
     def score(
@@ -229,9 +241,16 @@ def search(
     yield SearchStarted(step, tuple(lambdas), len(problem.stack), problem.sparsity)
     scores: dict[float, float] = {}
     alignments: dict[float, Alignment] = {}  # of the best so far, where more than its score is known
+
+    def candidate(lam: float) -> Candidate:
+        return Candidate(lambdas.index(lam), lam, ratios(lam))
+
     while wanted := _wanted(problem, step, lambdas, scores, at_zero):
         unknown = [lam for lam in wanted if (step, lam) not in problem.known]
-        candidates = [Candidate(lambdas.index(lam), lam, ratios(lam)) for lam in unknown]
+        candidates = [candidate(lam) for lam in unknown]
+        if problem.every and candidates:
+            later = [x for x in lambdas if x not in scores and x not in wanted and (step, x) not in problem.known]
+            scorer.expect(step, candidates, later, candidate)
         found = dict(zip(unknown, (yield from _scored(scorer, step, candidates)), strict=True))
         for lam in wanted:
             if lam in found:

@@ -111,3 +111,12 @@ def test_a_hessian_that_cannot_be_inverted_names_its_linear(
     monkeypatch.setattr(torch.linalg, "cholesky_ex", lambda m, **kw: (factor(m, **kw)[0], torch.ones(())))
     with pytest.raises(UserError, match=r"model\.layers\.0\.self_attn\.q_proj"):
         _said_while_pruning(model, tokens, pruner="sparsegpt")
+
+
+def test_what_was_heard_from_elsewhere_is_said_once() -> None:
+    method = Method("wanda", "neuroal", Options())
+    method.hear(["One.", "Two."])
+    method.hear(["One."])
+    assert list(method.troubles()) == ["One.", "Two."]
+    method.hear(["Two."])
+    assert list(method.troubles()) == []

@@ -14,7 +14,7 @@ from neuroal.errors import UserError
 from neuroal.landscape import LEAST, MOST
 from neuroal.runs.events import BlockScored, CandidateFinished, CandidateStarted, LambdaChosen, Notice, SearchStarted
 from neuroal.schedules import block_schedule
-from neuroal.search import Problem
+from neuroal.search import Problem, Scorer
 from tests.events import drained
 
 LAMBDAS = (0.05, 0.1, 0.2)
@@ -199,3 +199,33 @@ def test_candidates_side_by_side_have_the_same_scores(
     blocks = [e.block for e in events if isinstance(e, BlockScored)]
     if every:
         assert blocks[:14] == [0] * 14, "every candidate passes a block before any goes on"
+
+
+class _Told(Scorer):
+    """Writes down what it is told to expect."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.expected: list[tuple[str, list[float], list[float]]] = []
+
+    def expect(self, step: str, now: Any, later: Any, candidate: Any) -> None:
+        assert [candidate(lam).lam for lam in later] == list(later)
+        self.expected.append((step, [c.lam for c in now], list(later)))
+
+
+@pytest.mark.parametrize("known", [{}, {("block", 0.1): 1.0}], ids=["new", "resumed"])
+def test_a_scorer_is_told_what_comes_next_where_that_does_not_depend_on_what_is_found(
+    model: LlamaForCausalLM, tokens: torch.Tensor, known: dict[tuple[str, float], float]
+) -> None:
+    made: list[_Told] = []
+
+    def scorer(problem: Problem) -> Scorer:
+        made.append(_Told(problem))
+        return made[-1]
+
+    settings: dict[str, Any] = {"step": "block", "sparsity": 0.5, "scorer": scorer}
+    drained(neuroal.iter_allocate(model, tokens, lambdas=LAMBDAS, known=known, **settings))
+    left = [lam for lam in LAMBDAS if ("block", lam) not in known]
+    assert made[0].expected == [("block", [lam], left[i + 1 :]) for i, lam in enumerate(left)]
+    drained(neuroal.iter_allocate(model, tokens, mode="auto", **settings))
+    assert made[1].expected == [], "which lambda comes next is for the scores to say"

@@ -57,7 +57,7 @@ def attempt(
     with _translated(connection, bus):
         try:
             yield from _answer(bus.open.remote(key), START_PATIENCE)
-            task = connection.remote(work).remote(bus, key, question, packed)
+            task = connection.remote(work).remote(bus, key, question, [] if packed is None else [packed])
             finished = yield from _told(bus, key, task)
             masks = yield from _answer(task, PATIENCE)
         finally:

@@ -29,6 +29,10 @@ SENT = ("neuroal", "assets")
 # Seconds in which something at the cluster's address must answer a knock.
 KNOCK = 5.0
 
+# Seconds for which there must have been room before some is lent to a helper: between two runs of a sweep there is, for
+# a moment.
+SETTLED = 1.0
+
 NO_ANSWER = "The Ray cluster at {} does not answer; start it, or correct RAY_ADDRESS."
 
 
@@ -97,7 +101,7 @@ class Connection:
         with self._lock:
             if self._bus is None:
                 here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-                self._bus = ray.remote(Bus).options(num_cpus=0, scheduling_strategy=here).remote()
+                self._bus = ray.remote(Bus).options(num_cpus=0, scheduling_strategy=here).remote(self.slots, SETTLED)
             return self._bus
 
     def forget_bus(self, dead: Any) -> None:
@@ -106,12 +110,16 @@ class Connection:
             if self._bus is dead:
                 self._bus = None
 
+    @property
+    def size(self) -> dict[str, float]:
+        """Of a run, as Ray counts it."""
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus}
+
     def remote(self, function: Callable[..., Any]) -> Any:
         """A function as a task of the size of a run; tasks are spread over the nodes and never done twice by Ray."""
         import ray
 
-        size = {"num_cpus": self.cpus, "num_gpus": self.gpus}
-        return ray.remote(function).options(**size, max_retries=0, scheduling_strategy="SPREAD")
+        return ray.remote(function).options(**self.size, max_retries=0, scheduling_strategy="SPREAD")
 
     def close(self) -> None:
         """Lets go of the cluster; one that was started for this process ends."""

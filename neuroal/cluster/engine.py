@@ -15,6 +15,7 @@ from neuroal.importing import import_engine
 from neuroal.models.cache import scratch
 from neuroal.runs.events import Event, Notice, RunResumed, StageStarted
 from neuroal.runs.spec import RunSpec
+from neuroal.topups import TOP_UPS
 
 if TYPE_CHECKING:
     from neuroal.cluster.weights import Weights
@@ -45,6 +46,13 @@ class RayEngine:
         """Runs that the cluster has room for at the same time."""
         return self.connection.slots
 
+    @property
+    def pace(self) -> float:
+        """How many times as long as on this machine a run takes, by the threads of torch where processors compute."""
+        import torch
+
+        return 1.0 if self.connection.gpus else max(1.0, torch.get_num_threads() / self.connection.cpus)
+
     def close(self) -> None:
         """Lets go of the cluster."""
         self.connection.close()
@@ -64,7 +72,7 @@ class RayEngine:
             packed = self._in_store(lm)
             for tried in range(ATTEMPTS):
                 try:
-                    yield from self._attempt(run_id, spec, records, packed)
+                    yield from self._attempt(run_id, spec, records, lm, packed)
                     return
                 except WorkerLost as error:
                     if not self.connection.answers():
@@ -76,10 +84,10 @@ class RayEngine:
         raise UserError(f"{ATTEMPTS} workers of the cluster were lost one after another; look at their logs.")
 
     def _attempt(
-        self, run_id: str, spec: RunSpec, records: list[dict[str, Any]], packed: Any
+        self, run_id: str, spec: RunSpec, records: list[dict[str, Any]], lm: LanguageModel, packed: Any
     ) -> Generator[Event | None, None, None]:
         """One worker's; what it tells is added to the records, and its masks are kept before the last event."""
-        events = attempt(self.connection, self._question(run_id, spec, records), packed)
+        events = attempt(self.connection, self._question(run_id, spec, records, lm), packed)
 
         def remembered(event: Event | None) -> Event | None:
             if event is not None:
@@ -94,14 +102,28 @@ class RayEngine:
                 os.replace(aside / path.name, path)
         yield finished
 
-    def _question(self, run_id: str, spec: RunSpec, records: list[dict[str, Any]]) -> Question:
+    def _question(self, run_id: str, spec: RunSpec, records: list[dict[str, Any]], lm: LanguageModel) -> Question:
         from neuroal.cluster.worker import Question
         from neuroal.runs.workshop import known
 
         spent, path = [r["seconds"] for r in records if r["kind"] == "RunFinished"], self._masks(run_id)
         if spent and path.exists():
             return Question(spec, known(records), path.read_bytes(), spent[-1])
-        return Question(spec, known(records))
+        return Question(spec, known(records), helpers=self._helpers(spec, lm))
+
+    def _helpers(self, spec: RunSpec, lm: LanguageModel) -> dict[str, float] | None:
+        """The size of helpers, where there is room for some and the estimate says that they are worth their weights."""
+        from neuroal.cluster.spread import is_worth
+        from neuroal.runs.estimate import estimate
+
+        if self.connection.slots < 2 or not TOP_UPS.get(spec.top_up).steps:
+            return None
+        try:
+            seconds = estimate(spec).seconds.get("search", 0.0)
+        except UserError:
+            return None  # the run says itself what it refuses
+        weights = sum(p.numel() * p.element_size() for p in lm.model.parameters())
+        return self.connection.size if is_worth(seconds, weights) else None
 
     def _loaded(self, spec: RunSpec) -> Generator[Event | None, None, LanguageModel]:
         """The model, on the server; what is said of a download is told."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import platform
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -39,6 +40,7 @@ from neuroal.runs.plan import Shape, plan
 from neuroal.runs.pool import ModelPool
 from neuroal.runs.shared import as_control, control_key, model_key
 from neuroal.runs.spec import RunSpec
+from neuroal.search import Problem, Scorer
 from neuroal.topups import TOP_UPS
 from neuroal.twin import sparse_twin
 
@@ -70,6 +72,7 @@ def run(
     pool: ModelPool | None = None,
     known: Known | None = None,
     keep: Callable[[Outcome], None] = lambda _: None,
+    scorer: Callable[[Tensor, Problem], Scorer] | None = None,
 ) -> Generator[Event, None, Outcome]:
     """Does everything a RunSpec asks for.
 
@@ -77,11 +80,14 @@ def run(
         pool: where models are loaded and kept; a private one when not given.
         known: from an interrupted run; what it had finished is not done again, with the same result.
         keep: called with the outcome before the run says that it has finished.
+        scorer: makes what scores candidates from the calibration tokens and the problem; None for one that does it
+            here.
 
     Yields:
         RunStarted first and RunFinished last. Errors are raised, as UserError where a person can act on them.
     """
     work = _Work(spec, pool or ModelPool(), known or Known())
+    work.scorer = scorer
     started = time.perf_counter()
     yield _opening(spec)
     yield from work.prepare()
@@ -124,6 +130,7 @@ class _Work:
     tokens: Tensor
     windows: Tensor | None = None
     written: Tensor | None = None
+    scorer: Callable[[Tensor, Problem], Scorer] | None = None
 
     def __init__(self, spec: RunSpec, pool: ModelPool, known: Known) -> None:
         self.spec, self.pool, self.known = spec, pool, known
@@ -189,17 +196,18 @@ class _Work:
 
     def _allocation(self, top_up: str, **changes: Any) -> Generator[Event, None, Allocation]:
         """An allocation with all the options of the spec but for ``changes``."""
-        spec = self.spec
+        spec, tokens = self.spec, self.tokens[: self.spec.samples]
         return (
             yield from iter_allocate(
                 self.lm.model,
-                self.tokens[: spec.samples],
+                tokens,
                 pruner=spec.pruner,
                 top_up=top_up,
                 step=spec.step,
                 sparsity=spec.sparsity,
                 mode=spec.mode,
                 known=self.known.scores,
+                scorer=functools.partial(self.scorer, tokens) if self.scorer else None,
                 **dataclasses.asdict(Options.of(spec)) | changes,
             )
         )

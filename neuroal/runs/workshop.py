@@ -79,6 +79,10 @@ class Workshop:
             self._pool = self._pool or ModelPool()
             return self._pool
 
+    def workers(self) -> tuple[int, float]:
+        """Workers of the cluster, and how many times as long as here a run takes on one; without a cluster 1, 1.0."""
+        return (self.jobs.workers, self._cluster.pace) if self._cluster else (1, 1.0)
+
     def start(self, spec: RunSpec, owner: str = "") -> str:
         """As ``Jobs.start``, but a question that is being answered, here or elsewhere, is not asked a second time.
 

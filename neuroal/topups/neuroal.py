@@ -35,9 +35,7 @@ class NeuroAL(TopUp):
 
     def allocate(self, problem: Problem) -> Generator[Event, None, Allocation]:
         """The search over lambda, one step after the other."""
-        from neuroal.search import Scorer
-
-        scorer, block, row = Scorer(problem), None, None
+        scorer, block, row = problem.new_scorer(), None, None
         if problem.step != "row":
             block = yield from _block_step(scorer)
         if problem.step != "block":

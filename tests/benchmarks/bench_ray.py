@@ -4,7 +4,7 @@
 
 Prints one line of JSON: seconds of a first sweep, in which workers start and import torch, and of a second one with
 other calibration text; the ratio of the second ones; and whether all figures and masks are equal. Each engine computes
-with one thread per run. The thread engine measures the dense model once for a whole sweep, each worker for itself.
+with one thread per run.
 """
 
 from __future__ import annotations

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from neuroal.runs.spec import RunSpec
+from tests.cluster.helpers import QUICK, wait_for
 from tests.cluster.local import LocalCluster, local_cluster
 from tests.runs.conftest import language_model, loads, model_folder, open_workshop, small_spec
 
@@ -38,11 +41,20 @@ def cluster(environment: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
 
 
 @pytest.fixture(scope="module")
-def workshop(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """Opened once: the workers end with its connection, and new ones have torch to import."""
+def workshop(
+    cluster: LocalCluster, environment: pytest.MonkeyPatch, model_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workshop]:
+    """Opened once, for the workers end with its connection; each node's has imported torch, all at the same time."""
+    from neuroal.cluster import connection
     from neuroal.runs.workshop import Workshop
 
+    environment.setattr(connection, "SETTLED", 0.1)
     opened = Workshop(tmp_path_factory.mktemp("ray"))
+    begun = [
+        RunSpec(model=str(model_folder), **QUICK, evaluations=(), seed=100 + i) for i in range(opened.jobs.workers)
+    ]
+    for run_id in [opened.jobs.start(spec, admitted=True) for spec in begun]:
+        assert wait_for(opened, run_id) == "finished"
     yield opened
     opened.close()
 

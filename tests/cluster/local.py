@@ -18,6 +18,13 @@ import psutil
 # Seconds in which a node starts or ends, also where other tests have the processors.
 PATIENCE = 90.0
 
+# A node that is lost is noticed within seconds; Ray's own settings make it a quarter of a minute.
+QUICK_TO_NOTICE = {
+    "RAY_health_check_initial_delay_ms": "2000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+}
+
 # One for the process, for Ray reads it once.
 TOKEN = secrets.token_hex(32)
 
@@ -37,26 +44,33 @@ class LocalCluster:
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
         self.nodes: list[psutil.Process] = []
 
-    def add_node(self) -> psutil.Popen:
-        """The head first, or where all are gone, then workers; returns once it is part of the cluster."""
+    def add_nodes(self, count: int = 1) -> None:
+        """The head first, or where all are gone, then workers; returns once they are part of the cluster."""
+        self._await(self._start_node())
+        for node in [self._start_node() for _ in range(count - 1)]:
+            self._await(node)
+
+    def _start_node(self) -> psutil.Popen:
         port = self.address.rpartition(":")[2]
         alive = any(self._is_ours(node, "") for node in self.nodes)
         role = ["--address", self.address] if alive else ["--head", "--port", port, "--include-dashboard=false"]
         role += [] if alive else ["--temp-dir", str(self.folder / "r")]
-        log = self.folder / f"node{len(self.nodes)}.log"
         command = [str(Path(sys.executable).with_name("ray")), "start", *role, "--block"]
         command += ["--node-ip-address=127.0.0.1", "--num-cpus=1", "--object-store-memory=100000000"]
-        environment = {**os.environ, **self.environment, "RAY_USAGE_STATS_ENABLED": "0"}
+        command += ["--include-log-monitor=false", *([] if alive else ["--no-monitor"])]
+        environment = {**os.environ, **self.environment, **QUICK_TO_NOTICE, "RAY_USAGE_STATS_ENABLED": "0"}
         environment |= {"NEUROAL_DATA": str(self.folder / "data")}
-        with log.open("wb") as out:
+        with (self.folder / f"node{len(self.nodes)}.log").open("wb") as out:
             streams = {"stdout": out, "stderr": out}
             node = psutil.Popen(command, env=environment, cwd=self.folder, start_new_session=True, **streams)
         self.nodes.append(node)
-        until = time.monotonic() + PATIENCE
+        return node
+
+    def _await(self, node: psutil.Popen) -> None:
+        until, log = time.monotonic() + PATIENCE, self.folder / f"node{self.nodes.index(node)}.log"
         while b"Ray runtime started" not in log.read_bytes():
             assert node.poll() is None and time.monotonic() < until, log.read_text()
             time.sleep(0.05)
-        return node
 
     def processes(self, title: str = "") -> list[psutil.Process]:
         """What runs on behalf of the cluster; with a title, such as "ray::work", what calls itself so."""
@@ -90,8 +104,7 @@ def local_cluster(nodes: int) -> Iterator[LocalCluster]:
     """A cluster for the length of a ``with``."""
     cluster = LocalCluster()
     try:
-        for _ in range(nodes):
-            cluster.add_node()
+        cluster.add_nodes(nodes)
         yield cluster
     finally:
         cluster.close()

@@ -1,23 +1,40 @@
-"""Runs on a real cluster of two nodes: the same results as by threads, whatever happens to a worker.
+"""Runs on a real cluster of two nodes: the same results as by threads, whatever happens to a worker, a node or all.
 
-The mode is exact, for a quick pass depends on the processor. Each test asks questions of its own (seed, window length),
-because the server's runs share figures that workers measure each for itself.
+One file, for the start of a cluster is what takes the time here, and that of a worker: those that end one are last.
+
+The mode is exact, for a quick pass depends on the processor. What earlier runs have measured is told to later ones by
+both engines, so each test asks both of them the same.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from neuroal.cluster import attempt, spread
 from neuroal.cluster.engine import WORKER_LOST
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.workshop import Workshop
-from tests.cluster.helpers import LONG, QUICK, done, eventually, masks, records, wait_for
+from tests.cluster.helpers import LONG, QUICK, answer, done, eventually, masks, records, wait_for
 from tests.cluster.local import LocalCluster
 from tests.runs.helpers import weights_digest
+
+LOST = {"kind": "Notice", "message": WORKER_LOST}
+
+
+@pytest.fixture
+def worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Candidates are spread although the model is small."""
+    monkeypatch.setattr(spread, "is_worth", lambda seconds, size: True)
+
+
+def spread_over(workshop: Workshop, run_id: str) -> list[dict[str, Any]]:
+    """The notices that say so."""
+    return [r for r in records(workshop, run_id, "Notice") if "were spread over" in r["message"]]
 
 
 @pytest.mark.parametrize(
@@ -34,43 +51,21 @@ def test_a_run_is_the_same_as_by_a_thread(
     assert weights_digest(twin) == weights_digest(other) != weights_digest(lm.model)
 
 
-def test_runs_are_spread_over_the_nodes(workshop: Workshop, cluster: LocalCluster, model_folder: Path) -> None:
-    assert workshop.jobs.workers == 2
-    specs = [RunSpec(model=str(model_folder), **LONG, seed=seed) for seed in (1, 2)]
-    runs = [workshop.jobs.start(spec, admitted=True) for spec in specs]
-    eventually(lambda: len(cluster.processes("ray::work")) == 2)
-    for run_id in runs:
-        workshop.jobs.cancel(run_id)
-        assert wait_for(workshop, run_id) == "cancelled"
-
-
-def test_a_cancelled_run_leaves_its_worker_free(workshop: Workshop, cluster: LocalCluster, model_folder: Path) -> None:
-    run_id = workshop.jobs.start(RunSpec(model=str(model_folder), **LONG, seed=3))
-    eventually(lambda: records(workshop, run_id, "CandidateFinished"))
-    workshop.jobs.cancel(run_id)
-    assert wait_for(workshop, run_id) == "cancelled"
-    eventually(lambda: not cluster.processes("ray::work"))
-    before = len(records(workshop, run_id, "CandidateFinished"))
-    workshop.jobs.resume(run_id)
-    assert wait_for(workshop, run_id) == "finished"
-    told = [(r["step"], r["lam"]) for r in records(workshop, run_id, "CandidateFinished")]
-    assert before < len(told) == len(set(told)) == 2 * len(LONG["lambdas"])
-
-
-def test_a_killed_workers_run_goes_on_to_the_same_result(
-    workshop: Workshop, on_threads: Workshop, cluster: LocalCluster, model_folder: Path
+def test_what_one_worker_has_measured_another_is_told(
+    workshop: Workshop, on_threads: Workshop, model_folder: Path
 ) -> None:
-    spec = RunSpec(model=str(model_folder), **LONG, seed=4)
-    run_id = workshop.jobs.start(spec)
-    eventually(lambda: len(records(workshop, run_id, "CandidateFinished")) >= 3)
-    (worker,) = cluster.processes("ray::work")
-    worker.kill()
-    assert wait_for(workshop, run_id) == "finished", workshop.jobs.read(run_id)[0][-1]
-    assert {"kind": "Notice", "message": WORKER_LOST} in records(workshop, run_id)
-    whole = done(on_threads, spec)
-    for kind in ("CandidateFinished", "LambdaChosen", "Measured", "AllocationReady"):
-        assert records(workshop, run_id, kind) == records(on_threads, whole, kind)
-    assert masks(workshop, run_id) == masks(on_threads, whole)
+    """A uniform run is the control of the others, also where those are done by the other node, at the same time."""
+    base = RunSpec(model=str(model_folder), **QUICK, seed=6, top_up="uniform", evaluations=("perplexity", "divergence"))
+    others = [dataclasses.replace(base, top_up=name) for name in ("owl", "alphapruning")]
+    told = []
+    for each in (workshop, on_threads):
+        done(each, base)
+        runs = [each.jobs.start(spec, admitted=True) for spec in others]
+        assert [wait_for(each, run_id) for run_id in runs] == ["finished"] * 2
+        told.append([records(each, run_id) for run_id in runs])
+    assert told[0] == told[1]
+    stages = {record["stage"] for run in told[0] for record in run if record["kind"] == "StageStarted"}
+    assert not {"prune:uniform", "evaluate:dense", "evaluate:uniform"} & stages and "evaluate:chosen" in stages
 
 
 def test_what_a_run_refuses_is_said_as_it_was(workshop: Workshop, model_folder: Path) -> None:
@@ -89,3 +84,120 @@ def test_a_finished_run_can_be_measured_further(workshop: Workshop, on_threads: 
         figures.append(records(each, run_id, "Measured"))
     assert {f["metric"] for f in figures[0]} == {"perplexity", "divergence"}
     assert figures[0] == figures[1]
+
+
+def test_runs_are_spread_over_the_nodes_and_candidates_while_there_is_one(
+    worth: None, workshop: Workshop, cluster: LocalCluster, model_folder: Path
+) -> None:
+    """Also where the first run has helpers on all nodes when the second one comes, to which they make way."""
+    assert workshop.jobs.workers == 2 and workshop.workers() == (2, 1.0)
+    first = workshop.jobs.start(RunSpec(model=str(model_folder), **LONG, seed=1), admitted=True)
+    eventually(lambda: cluster.processes("ray::assist"))
+    second = workshop.jobs.start(RunSpec(model=str(model_folder), **LONG, seed=2), admitted=True)
+    eventually(lambda: len(cluster.processes("ray::work")) == 2)
+    assert workshop.jobs.status(first) == "running"
+    for run_id in (first, second):
+        workshop.jobs.cancel(run_id)
+        assert wait_for(workshop, run_id) == "cancelled"
+
+
+def test_a_cancelled_run_leaves_its_worker_and_helpers_free(
+    worth: None, workshop: Workshop, cluster: LocalCluster, model_folder: Path
+) -> None:
+    run_id = workshop.jobs.start(RunSpec(model=str(model_folder), **LONG, seed=3))
+    eventually(lambda: cluster.processes("ray::assist"))
+    workshop.jobs.cancel(run_id)
+    assert wait_for(workshop, run_id) == "cancelled"
+    eventually(lambda: not cluster.processes("ray::work") and not cluster.processes("ray::assist"))
+    before = len(records(workshop, run_id, "CandidateFinished"))
+    workshop.jobs.resume(run_id)
+    assert wait_for(workshop, run_id) == "finished"
+    told = [(r["step"], r["lam"]) for r in records(workshop, run_id, "CandidateFinished")]
+    assert before < len(told) == len(set(told)) == 2 * len(LONG["lambdas"])
+
+
+def test_candidates_that_are_spread_are_told_and_chosen_as_ever(
+    worth: None, workshop: Workshop, on_threads: Workshop, cluster: LocalCluster, model_folder: Path
+) -> None:
+    """Also where a helper is killed in the middle of one, which the run's own worker then scores."""
+    spec = RunSpec(model=str(model_folder), **LONG, seed=4)
+    run_id = workshop.jobs.start(spec)
+    eventually(lambda: spread_over(workshop, run_id))
+    eventually(lambda: cluster.processes("ray::assist"))
+    for helper in cluster.processes("ray::assist"):
+        helper.kill()
+    assert wait_for(workshop, run_id) == "finished", workshop.jobs.read(run_id)[0][-1]
+    assert "spread over 1 helper on the cluster" in spread_over(workshop, run_id)[0]["message"]
+    found = [r for r in records(workshop, run_id) if r not in spread_over(workshop, run_id)]
+    whole = answer(on_threads, spec)
+    assert found == records(on_threads, whole)
+    assert masks(workshop, run_id) == masks(on_threads, whole)
+
+
+def test_a_killed_workers_run_goes_on_to_the_same_result(
+    workshop: Workshop, on_threads: Workshop, cluster: LocalCluster, model_folder: Path
+) -> None:
+    spec = RunSpec(model=str(model_folder), **LONG, seed=4)
+    run_id = workshop.jobs.start(spec, again=True)
+    eventually(lambda: len(records(workshop, run_id, "CandidateFinished")) >= 3)
+    (worker,) = cluster.processes("ray::work")
+    worker.kill()
+    assert wait_for(workshop, run_id) == "finished", workshop.jobs.read(run_id)[0][-1]
+    assert LOST in records(workshop, run_id)
+    assert not spread_over(workshop, run_id), "one so small is not worth a helper"
+    whole = answer(on_threads, spec)
+    for kind in ("CandidateFinished", "LambdaChosen", "Measured", "AllocationReady"):
+        assert records(workshop, run_id, kind) == records(on_threads, whole, kind)
+    assert masks(workshop, run_id) == masks(on_threads, whole)
+
+
+def begun(workshop: Workshop, model_folder: Path, seed: int) -> str:
+    """A run that has some candidates behind it."""
+    run_id = workshop.jobs.start(RunSpec(model=str(model_folder), **LONG, seed=seed), again=True)
+    eventually(lambda: len(records(workshop, run_id, "CandidateFinished")) >= 3)
+    return run_id
+
+
+def test_a_run_of_a_stopped_node_goes_on_elsewhere(
+    workshop: Workshop, cluster: LocalCluster, model_folder: Path
+) -> None:
+    def has(title: str) -> bool:
+        return any(os.getsid(process.pid) == node.pid for process in cluster.processes(title))
+
+    node, runs = cluster.nodes[1], []
+    while not has("ray::work"):
+        runs.append(begun(workshop, model_folder, len(runs)))  # where the first one is not
+    had_bus = has("ray::Bus")  # beside the app, unless that node has not heard of this one yet
+    cluster.kill(node)
+    for run_id in runs:
+        assert wait_for(workshop, run_id) == "finished", workshop.jobs.read(run_id)[0][-1]
+    *others, last = [LOST in records(workshop, run_id) for run_id in runs]
+    assert last and (had_bus or not any(others))
+
+
+def test_runs_of_a_stopped_cluster_go_on_once_it_is_back(
+    workshop: Workshop,
+    on_threads: Workshop,
+    cluster: LocalCluster,
+    model_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last one, for it starts another cluster."""
+    monkeypatch.setattr(attempt, "PATIENCE", 2.0)
+    monkeypatch.setattr(attempt, "START_PATIENCE", 2.0)
+    run_id = begun(workshop, model_folder, 4)
+    cluster.kill()
+    assert wait_for(workshop, run_id) == "failed"
+    assert records(workshop, run_id)[-1]["message"] == attempt.LOST
+    workshop.jobs.resume(run_id)
+    assert wait_for(workshop, run_id) == "failed"
+    assert "does not answer; start it" in records(workshop, run_id)[-1]["message"]
+    monkeypatch.undo()
+
+    cluster.add_nodes()
+    workshop.jobs.resume(run_id)
+    assert wait_for(workshop, run_id) == "finished", workshop.jobs.read(run_id)[0][-1]
+    whole = answer(on_threads, workshop.jobs.spec(run_id))
+    candidates = records(on_threads, whole, "CandidateFinished")
+    assert records(workshop, run_id, "CandidateFinished") == candidates, "each was scored once"
+    assert masks(workshop, run_id) == masks(on_threads, whole)

@@ -7,7 +7,7 @@ import pytest
 from neuroal.errors import UserError
 from neuroal.runs import estimate as estimates
 from neuroal.runs.estimate import estimate
-from neuroal.sweeps.estimate import SweepEstimate, check_sweep, estimate_sweep
+from neuroal.sweeps.estimate import SweepEstimate, check_sweep, estimate_sweep, spread_over
 from neuroal.sweeps.spec import SweepSpec
 
 BASE = {"model": "tiny", "samples": 2, "length": 32, "eval_windows": 4, "eval_length": 64}
@@ -65,8 +65,35 @@ def test_what_is_not_possible_is_told() -> None:
         check_sweep(impossible)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "workers", "last"),
+    [
+        ([], 3, 0),
+        ([3, 1, 2], 1, 6),
+        ([3, 1, 2], 2, 3),  # the second takes 1 and 2
+        ([1, 1, 1, 9], 4, 9),  # no sooner than the longest
+        ([1, 1, 1, 9], 3, 10),  # which comes last
+        ([60] * 300, 4, 4500),
+    ],
+)
+def test_runs_are_taken_in_order_by_whoever_is_free(seconds: list[float], workers: int, last: float) -> None:
+    assert spread_over(seconds, workers) == last
+
+
+def test_the_estimate_knows_of_workers() -> None:
+    spec = SweepSpec(BASE, ([{"sparsity": s} for s in (0.5, 0.6, 0.7, 0.8)],), control=False)
+    alone = estimate_sweep(spec, nothing)
+    two = estimate_sweep(spec, nothing, 2)
+    assert (alone.workers, alone.spread, two.seconds) == (1, pytest.approx(alone.seconds), alone.seconds)
+    assert alone.seconds / 2 < two.spread < 0.7 * alone.seconds, "the first one measures the dense model for all"
+    assert estimate_sweep(spec, nothing, 2, pace=3.0).spread == pytest.approx(3 * two.spread)
+
+
 def test_sentences() -> None:
     assert SweepEstimate(12, 0, (), 600).sentence == "12 runs. About 10 min in all."
+    assert SweepEstimate(300, 0, (), 36000, 4, 9060).sentence == (
+        "300 runs. About 10 h 0 min in all; over 4 workers about 2 h 31 min, if each is as fast as this machine."
+    )
     assert SweepEstimate(1, 0, (), 5).sentence == "1 run. About 5 s in all."
     assert SweepEstimate(12, 12, (), 0).sentence == "12 runs, 12 of them answered before. Nothing is left to compute."
     assert SweepEstimate(3, 1, ("Too long.",), 5).sentence == (
