@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroal.cluster.bus import Bus
+from neuroal.cluster.task import as_task
 from neuroal.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -116,10 +117,8 @@ class Connection:
         return {"num_cpus": self.cpus, "num_gpus": self.gpus}
 
     def remote(self, function: Callable[..., Any]) -> Any:
-        """A function as a task of the size of a run; tasks are spread over the nodes and never done twice by Ray."""
-        import ray
-
-        return ray.remote(function).options(**self.size, max_retries=0, scheduling_strategy="SPREAD")
+        """A function as a task of the size of a run."""
+        return as_task(function, self.size)
 
     def close(self) -> None:
         """Lets go of the cluster; one that was started for this process ends."""

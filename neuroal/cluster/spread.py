@@ -18,6 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from neuroal.cluster.attempt import POLL
+from neuroal.cluster.task import as_task
 from neuroal.rows import Alignment
 from neuroal.runs.events import BlockScored, Event
 from neuroal.runs.spec import RunSpec
@@ -54,7 +55,7 @@ class Helpers:
 
     Attributes:
         bus: handle of the event bus; ``run``: the key of the run there.
-        help: the remote function.
+        help: the function that they run.
         packed: a list with the reference to the model.
         size: processors and GPUs of a helper, as Ray counts them.
     """
@@ -79,8 +80,7 @@ class Helpers:
 
     def begin(self, key: str, asked: Asked) -> Any:
         """The task of a helper for which there is room."""
-        remote = self.help.options(**self.size, max_retries=0, scheduling_strategy="SPREAD")
-        return remote.remote(self.bus, key, asked, self.packed)
+        return as_task(self.help, self.size).remote(self.bus, key, asked, self.packed)
 
 
 def is_worth(search_seconds: float, model_bytes: int) -> bool:

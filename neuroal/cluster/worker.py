@@ -173,8 +173,6 @@ def _told(bus: Any, key: str, events: Generator[Event, None, Result]) -> Result 
 def _events(
     question: Question, pool: ModelPool, bus: Any, key: str, packed: list[Any], keep: Callable[[Outcome], None]
 ) -> Generator[Event, None, Any]:
-    import ray
-
     from neuroal.runs.run import measure, run
 
     spec, known = question.spec, question.known
@@ -185,7 +183,7 @@ def _events(
     scorers: list[SpreadScorer] = []
 
     def scorer(tokens: Tensor, problem: Problem) -> SpreadScorer:
-        helpers = Helpers(bus, key, ray.remote(assist), packed, question.helpers or {})
+        helpers = Helpers(bus, key, assist, packed, question.helpers or {})
         scorers.append(SpreadScorer(helpers, spec, tokens, problem))
         return scorers[-1]
 
