@@ -25,8 +25,8 @@ PLOTLY_JS = Path(plotly.__file__).resolve().parent / "package_data" / "plotly.mi
 # In the order in which they need each other.
 SCRIPTS = (
     "fold.js", "status.js", "plotting.js", "heatmaps.js", "spread.js", "figures.js", "facts.js", "describe.js",
-    "picture.js", "cards.js", "tables.js", "damage.js", "source.js", "client.js", "replay.js", "summary.js",
-    "summary_sheet.js", "live.js",
+    "picture.js", "cards.js", "tables.js", "damage.js", "source.js", "client.js", "narrate.js", "stops.js",
+    "player.js", "timeline.js", "summary.js", "summary_sheet.js", "live.js",
 )  # fmt: skip
 
 _VISITS = itertools.count(1)
@@ -61,11 +61,13 @@ class LiveValue(TypedDict, total=False):
     Attributes:
         run: id of a run; empty to show nothing.
         replay: replay the whole log in about 20 seconds instead of following it.
+        title: plain text above the caption.
         caption: plain text above the view: what a person is looking at.
     """
 
     run: str
     replay: bool
+    title: str
     caption: str
 
 
@@ -85,6 +87,7 @@ class LiveRun(gr.HTML):
         return {
             "run": str(given.get("run") or ""),
             "replay": bool(given.get("replay")),
+            "title": str(given.get("title") or ""),
             "caption": str(given.get("caption") or ""),
             "visit": next(_VISITS),
         }

@@ -14,10 +14,11 @@ from components.bundles import adopted
 from components.compare import build_compare, wire_compare
 from components.controls import OWN_TEXTS
 from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
+from components.gallery import Gallery, look_at, replayed, wire_gallery
 from components.history import build_history, wire_history
 from components.learn import LearnPath, wire_learn
 from components.listing import Listing, whose_from_environment
-from components.live import LiveRun
+from components.live import LiveRun, live_config
 from components.matrix_panel import MatrixPanel, wire_matrix
 from components.ratios import wire_ratios
 from components.refusal import refusal
@@ -39,12 +40,13 @@ Set most weights of a small language model to zero, see **why each block keeps w
 NeuroAL compares the activations of every dense block with those of its pruned copy, for several slopes *lambda*; other
 methods are there to compare it with."""
 
-WAITING = "Press **Run** to prune, or look at the recorded run beside (on a phone: below) this form."
+WAITING = "Press **Run** to prune, or look at a recorded run beside (on a phone: below) this form."
 
 # Keeps the link of the run in the address bar, so that reloading or sending it leads back to the run.
 REMEMBER_RUN = """(run) => {
   const url = new URL(window.location);
-  if (run && !run.startsWith("example-")) url.searchParams.set("run", run); else url.searchParams.delete("run");
+  if (run) url.searchParams.set("run", run); else url.searchParams.delete("run");
+  if (run) url.searchParams.delete("example");
   window.history.replaceState(null, "", url);
 }"""
 
@@ -95,8 +97,10 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
                 with gr.Column(scale=4, min_width=320):
                     form, actions = build_form(_build_actions)
                 with gr.Column(scale=9, min_width=340):
-                    live = LiveRun(_first_example(records))
-                    matrix = MatrixPanel({"run": _first_example(records).get("run", "")})
+                    gallery = Gallery(records.examples, live_config()["plotly"])
+                    first = replayed(next(iter(records.examples.values()), None))
+                    live = LiveRun(first)
+                    matrix = MatrixPanel({"run": first.get("run", "")})
             with gr.Tab("Learn", id="learn"):
                 LearnPath(elem_id="learn")
             with gr.Tab("Compare", id="compare") as compare_tab:
@@ -112,6 +116,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         _wire_estimate(page, form, actions)
         started = _wire_run(form, actions, run_id, live, workshop)
         taken, *shown = _wire_arrival(page, form, actions, run_id, live, records)
+        wire_gallery(gallery, records.examples, [run_id, live, actions.answer])
         swept = wire_sweep(sweep, workshop, page, form, tabs, live, *shown)
         own = [(each, run_id, actions.answer) for each in (started, taken)]
         own += [(each, sweep.sweep_id, sweep.answer) for each in swept]
@@ -134,12 +139,6 @@ def _build_actions() -> Actions:
     answer = gr.Markdown(WAITING, elem_id="answer", container=False)
     bundle = gr.UploadButton("Open a bundle", file_types=[".zip"], size="sm", elem_id="bundle")
     return Actions(run, cancel, resume, measure, estimate, answer, bundle)
-
-
-def _first_example(records: Records) -> dict[str, Any]:
-    """The recorded run that a new visitor sees at once."""
-    example = next(iter(records.examples.values()), None)
-    return {"run": example.id, "replay": True, "caption": example.caption} if example else {}
 
 
 def _wire_engine(clock: gr.Timer, engine: gr.Markdown, warmup: Warmup) -> None:
@@ -251,8 +250,11 @@ def _wire_arrival(
         return [asked, _look_at(asked), told, preset_of(spec), *values_of(spec)]
 
     def arrive(request: gr.Request) -> list[Any]:
-        asked = request.query_params.get("run", "")
-        return show(asked, "You are looking at the run of this link.") if asked else [gr.skip()] * len(outputs)
+        asked, example = (request.query_params.get(name, "") for name in ("run", "example"))
+        if asked:
+            return show(asked, "You are looking at the run of this link.")
+        looked_at = look_at(records.examples, example) if example else [gr.skip()] * 3
+        return [*looked_at, *[gr.skip()] * (1 + len(form.inputs))]
 
     def take_in(path: str) -> list[Any]:
         try:

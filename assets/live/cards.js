@@ -162,8 +162,8 @@
       return group;
     }
 
-    /** Draw, or hide while there is nothing to say. */
-    draw(Plotly, state, palette, revision) {
+    /** Draw, or hide while there is nothing to say; `marked`: the record whose block is framed, or null. */
+    draw(Plotly, state, palette, revision, marked = null) {
       const figure = NeuroAL.figure(this.name, state, palette, this.step);
       this.node.hidden = figure === null;
       if (figure === null) return;
@@ -171,6 +171,7 @@
       this.plot.setAttribute("aria-label", this.title.textContent);
       setText(this.explain, TEXTS[this.name].explain(state, this.step));
       if (this.switch) this.showSwitch(state);
+      NeuroAL.markBlock(this.name, figure, marked, this.shown(state), palette);
       figure.layout.uirevision = this.switch ? `${revision} ${this.shown(state)}` : revision;
       drawFigure(Plotly, this.plot, figure);
       this.drawn = { Plotly, palette, state, revision };

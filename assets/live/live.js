@@ -1,5 +1,6 @@
 /**
- * The live view of a run: folds its records as they come, draws in animation frames, or replays a finished log.
+ * The live view of a run: a player folds its records, as they come or as a person steps through them, and what its
+ * cursor has passed is drawn in animation frames.
  * All text that comes from events is written with textContent.
  */
 (() => {
@@ -31,7 +32,7 @@
      *     `mapped(run, sweep)`: a person wants to see it on the map of a sweep
      */
     constructor(element, options) {
-      Object.assign(this, { element, options, value: { run: "" }, connection: null, replay: null, plotly: null });
+      Object.assign(this, { element, options, value: { run: "" }, connection: null, plotly: null });
       this.dirty = new Set();
       this.build();
       this.reset();
@@ -44,6 +45,7 @@
 
     build() {
       this.head = make("div", "na-head");
+      this.heading = make("h2", "na-example-title");
       this.caption = make("p", "na-caption");
       this.sentence = make("p", "na-sentence");
       this.bar = make("div", "na-bar");
@@ -61,34 +63,15 @@
       this.spoken = make("div", "na-hidden");
       this.spoken.setAttribute("role", "status");
       this.spoken.setAttribute("aria-live", "polite");
-      this.controls = this.makeControls();
-      this.head.append(this.caption, this.sentence, this.bar, this.times, this.mapButton, this.controls, this.problem,
-        this.facts, this.notices, this.spoken);
+      this.line = new NeuroAL.TimeLine(() => this.touch(EVERYTHING));
+      this.head.append(this.heading, this.caption, this.sentence, this.bar, this.times, this.mapButton, this.line.node,
+        this.problem, this.facts, this.notices, this.spoken);
       this.cards = NeuroAL.FIGURES.map((name) => new Card(name, () => this.touch([name]), this.options.settings));
       this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)), new NeuroAL.ConfigCard(this.options));
       this.print = this.head.insertBefore(NeuroAL.summaryButton(this), this.facts);
       this.grid = make("div", "na-grid");
       this.grid.append(...this.cards.map((card) => card.node));
       this.element.replaceChildren(this.head, this.grid);
-    }
-
-    makeControls() {
-      const bar = make("div", "na-controls");
-      const button = (label, act) => {
-        const node = bar.appendChild(make("button", "na-button", label));
-        node.type = "button";
-        node.onclick = () => this.replay && act(this.replay);
-        return node;
-      };
-      this.playButton = button("Pause", (replay) => (replay.playing ? replay.pause() : replay.play()));
-      button("Restart", (replay) => replay.restart());
-      button("Show the end", (replay) => replay.end());
-      const label = bar.appendChild(make("label", "na-speed", "Speed "));
-      this.speed = label.appendChild(make("select", "na-select"));
-      for (const speed of [0.5, 1, 2, 4]) this.speed.append(new Option(`${speed}×`, String(speed)));
-      this.speed.value = "1";
-      this.speed.onchange = () => { if (this.replay) this.replay.speed = Number(this.speed.value); };
-      return bar;
     }
 
     /** Redraw on a change of theme and of width; a hidden tab of the page has no width until it is opened. */
@@ -104,79 +87,84 @@
 
     // --- what is looked at ------------------------------------------------------------------------------------------
 
-    /** Look at `{run, replay, caption}`. The same run again goes on from where its stream ended. */
+    /** What is folded up to the cursor. */
+    get state() { return this.player.state; }
+
+    /** Look at `{run, replay, title, caption}`. The same run again goes on from where its stream ended. */
     attach(value) {
-      const next = { run: "", replay: false, caption: "", ...value };
+      const next = { run: "", replay: false, title: "", caption: "", ...value };
       const same = next.run === this.value.run && Boolean(next.replay) === Boolean(this.value.replay);
       this.value = next;
+      setText(this.heading, next.title || "");
       setText(this.caption, next.caption || "");
       this.element.hidden = !next.run;
       if (same && (this.connection || next.replay)) return;
       this.detach();
       if (!same) this.reset();
       if (next.run) this.connect();
+      NeuroAL.shownRun = next.run; // for who comes later
+      document.dispatchEvent(new CustomEvent("na-shown", { detail: { run: next.run } }));
     }
 
     detach() {
       this.connection?.close();
-      this.replay?.pause();
-      this.connection = this.replay = null;
+      this.player.pause();
+      this.connection = null;
     }
 
     /** Forget the run that was shown. */
     reset() {
-      this.state = NeuroAL.emptyState();
+      this.player = new NeuroAL.Player({ moved: (passed) => this.moved(passed), changed: () => this.schedule() });
+      this.player.following = !this.value.replay;
+      this.line.control(this.player, Boolean(this.value.replay));
+      this.marked = null;
       this.connected = false;
       this.say("");
-      this.controls.hidden = true;
       this.cards.forEach((card) => card.reset());
       this.touch(EVERYTHING);
     }
 
     connect() {
-      const collected = this.value.replay ? [] : null;
-      this.connection = NeuroAL.follow(this.value.run, this.state.last, {
-        records: (records) => (collected ? collected.push(...records) : this.take(records)),
+      const { player, value } = this;
+      player.ended = false;
+      player.following ||= !value.replay && !player.stepping; // it was let go of on the way here
+      this.connection = NeuroAL.follow(value.run, player.last, {
+        records: (records) => (this.element.isConnected ? player.append(records) : this.detach()),
         lost: () => this.say("The connection is lost, trying again."),
         back: () => this.say(""),
         refused: (reason) => { this.connection = null; this.say(reason); },
-        end: () => { this.connection = null; if (collected) this.startReplay(collected); else this.ended(); },
+        end: () => { this.connection = null; player.close(); if (value.replay) this.startReplay(); else this.ended(); },
       });
     }
 
-    startReplay(records) {
-      this.replay = new NeuroAL.Replay(records, {
-        reset: () => { this.state = NeuroAL.emptyState(); this.touch(EVERYTHING); },
-        records: (some) => this.take(some),
-        changed: () => { this.showControls(); if (this.replay?.atEnd) this.describe(); },
-      });
-      this.replay.speed = Number(this.speed.value);
-      this.controls.hidden = false;
-      if (matchMedia("(prefers-reduced-motion: reduce)").matches) this.replay.end();
-      else this.replay.play();
-    }
-
-    showControls() {
-      if (this.replay) setText(this.playButton, this.replay.playing ? "Pause" : "Play");
+    /** Unless a person has touched it already, while the rest was on its way. */
+    startReplay() {
+      if (this.player.at || this.player.stepping) return;
+      if (matchMedia("(prefers-reduced-motion: reduce)").matches) this.player.follow();
+      else this.player.play();
     }
 
     ended() {
       this.describe();
-      this.options.finished(this.value.run, this.state.status);
+      this.options.finished(this.value.run, this.player.final.status);
     }
 
     // --- folding and drawing ----------------------------------------------------------------------------------------
 
-    /** Fold at once (a hidden tab gets no frames), draw in the next frame. */
-    take(records) {
-      if (!this.element.isConnected) return this.detach();
+    /** The player has folded these records, or the state before them; drawing comes in the next frame. */
+    moved(passed) {
+      const { player } = this;
       this.connected = true;
-      for (const record of records) {
-        NeuroAL.fold(this.state, record);
-        for (const name of CHANGES[record.kind] ?? []) this.dirty.add(name);
-      }
+      for (const record of passed) for (const name of CHANGES[record.kind] ?? []) this.dirty.add(name);
+      if (player.stepping) this.mark(player.current);
+      if (!player.playing && !player.following) this.finale = true; // who steps can read each step
       this.schedule();
-      return undefined;
+    }
+
+    /** Mark the block of a record instead of the one before. */
+    mark(record) {
+      for (const name of [this.marked, record].map(NeuroAL.markedFigure)) if (name) this.dirty.add(name);
+      this.marked = record;
     }
 
     touch(names) {
@@ -194,16 +182,17 @@
       this.drawHead();
       if (!this.plotly || !this.grid.offsetWidth) return undefined; // drawn when they are there
       const palette = NeuroAL.paletteOf(this.element, this.options.palettes);
-      const names = [...this.dirty];
+      const names = [...this.dirty], marked = this.player.stepping ? this.player.current : null;
       this.dirty.clear();
       for (const card of this.cards)
-        if (names.includes(card.name)) card.draw(this.plotly, this.state, palette, this.value.run);
+        if (names.includes(card.name)) card.draw(this.plotly, this.state, palette, this.value.run, marked);
       if (this.finale) this.describe();
       return undefined;
     }
 
     drawHead() {
-      const { state } = this;
+      const { state, player } = this;
+      this.line.draw();
       const idle = this.value.replay ? "Loading the example." : "Connecting.";
       setText(this.sentence, this.connected ? NeuroAL.sentence(state) : this.problem.textContent ? "" : idle);
       this.element.dataset.status = this.connected ? state.status : "";
@@ -213,7 +202,7 @@
       this.bar.setAttribute("aria-valuenow", whole);
       this.fill.style.width = `${100 * share}%`;
       const parts = [`${whole} %`, `${NeuroAL.durationText(state.t)} elapsed`];
-      if (left !== null && !this.replay) parts.push(`about ${NeuroAL.durationText(left)} left`);
+      if (left !== null && player.following) parts.push(`about ${NeuroAL.durationText(left)} left`);
       setText(this.times, this.connected && share < 1 ? parts.join(" · ") : "");
       this.mapButton.hidden = Boolean(this.value.replay) || state.status !== "finished"
         || (state.measured.perplexity?.chosen?.value ?? null) === null;
@@ -237,6 +226,7 @@
 
     /** The live region: coarse sentences, and not one after the other. */
     speak() {
+      if (this.player.stepping) return; // then the sentence of the step speaks
       const text = this.state.status === "running" ? this.state.message : this.sentence.textContent;
       if (this.speaking || text === this.spoken.textContent) return;
       setText(this.spoken, text);

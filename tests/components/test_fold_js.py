@@ -19,7 +19,7 @@ from neuroal.runs.packing import Row, as_records, pack
 from tests.components.logs import TABLE, Record, numbered, realistic, started
 
 TWINS = ("fold.js", "status.js", "plotting.js", "heatmaps.js", "spread.js", "figures.js")
-ALONE = ("facts.js", "replay.js")
+ALONE = ("facts.js", "narrate.js", "stops.js", "player.js")
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_a_recorded_run_replays_though_settings_were_added_since(page: Page, exa
     records = _on_the_wire(example.records)
     assert in_browser(page, "records => NeuroAL.foldAll(records)", records) == fold_all(records)
     assert not any("undefined" in fact for fact in _facts(page, records))
-    assert {"heatmap", "scores", "sparsity", "damage"} <= set(figures(fold_all(records), palette=LIGHT))
+    assert {"sparsity", "damage"} <= set(figures(fold_all(records), palette=LIGHT))
 
 
 def _facts(page: Page, records: list[Record]) -> list[str]:

@@ -271,6 +271,39 @@ def test_reduced_motion_shows_the_end_of_a_replay(page: Page, app: App, log: lis
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
+def test_a_run_is_stepped_through_while_it_goes_on(page: Page, app: App, log: list[Record]) -> None:
+    """Steps, by button and by key, scrubs, goes back; meanwhile the log grows, and nothing of it is lost."""
+    cut = next(i for i, record in enumerate(log) if record["kind"] == "LambdaChosen") + 1
+    app.source.logs["steps"] = log[:cut]
+    look_at(page, app, "run=steps")
+    traces(page, "heatmap")
+    line, says, place = page.get_by_label("Time line of the run"), page.locator(".na-step"), page.locator(".na-place")
+    expect(line).to_be_hidden()
+    page.get_by_role("button", name="Step through").click()
+    expect(line).to_be_focused()
+    expect(says).to_contain_text("The slope over the blocks is chosen: lambda 0.06")
+    page.keyboard.press("Shift+ArrowLeft")
+    expect(says).to_contain_text("Lambda 0.25 is scored")
+    page.get_by_role("button", name="One block back").click()
+    expect(says).to_contain_text("Block 5 under lambda 0.25: its activations drift by")
+    expect(says).to_have_attribute("aria-live", "polite")
+    shapes = "document.querySelector('.na-card-heatmap .js-plotly-plot').layout.shapes"
+    page.wait_for_function(f"{shapes}.some((s) => s.x0 === 4.5 && s.x1 === 5.5 && s.y0 === 12.5)")
+    app.source.end("steps", log[cut:])
+    expect(page.get_by_label("Told")).to_have_value("steps: finished")  # though the cursor lags behind
+    expect(place).to_have_text(f"{cut - 2} of {len(log)}")
+    line.fill("40")  # scrubbed
+    expect(place).to_have_text(f"40 of {len(log)}")
+    page.wait_for_timeout(350)
+    assert traces(page, "heatmap") == expected(log[:40], "heatmap")
+    line.press("Home")
+    expect(page.locator(".na-card-heatmap")).to_be_hidden()
+    page.get_by_role("button", name="Leave step mode").click()
+    settled(page, "Finished in")
+    assert traces(page, "damage") == expected(log, "damage")
+    expect(line).to_be_hidden()
+
+
 def test_dark_mode_redraws_and_a_phone_does_not_scroll_sideways(page: Page, app: App, log: list[Record]) -> None:
     app.over("dark", log)
     page.set_viewport_size({"width": 390, "height": 844})

@@ -14,10 +14,23 @@ from tests.e2e.steps import LONG, SHORT, choose, field, open_page, plot, press_r
 
 def test_a_recorded_run_is_shown_before_anything_is_computed(page: Page, server: Server) -> None:
     open_page(page, server)
-    status(page, "recorded run", SHORT)
+    status(page, "set to zero by Wanda", SHORT)
     page.get_by_role("button", name="Show the end").click()
     expect(page.locator(".na-card-damage .js-plotly-plot")).to_be_visible(timeout=SHORT)
     assert "run=" not in page.url
+
+
+def test_a_recorded_run_is_chosen_by_link_and_by_card(page: Page, server: Server) -> None:
+    open_page(page, server, "?example=tiny-flat")
+    title, card = page.locator(".na-example-title"), page.locator(".na-example")
+    expect(title).to_have_text("A flat landscape", timeout=SHORT)
+    expect(card.filter(has_text="A flat landscape")).to_have_attribute("aria-pressed", "true")
+    card.filter(has_text="SparseGPT mends").click()
+    expect(title).to_have_text("SparseGPT mends as it prunes", timeout=SHORT)
+    assert page.url.endswith("?example=tiny-sparsegpt")
+    status(page, "tiny", SHORT)
+    page.reload()
+    expect(title).to_have_text("SparseGPT mends as it prunes", timeout=SHORT)
 
 
 def test_prune_watch_and_compare(page: Page, server: Server) -> None:
