@@ -57,11 +57,11 @@
     }
 
     makeSteps() {
-      const nav = make("nav", "na-steps");
+      const nav = make("nav", "na-pages");
       nav.setAttribute("aria-label", "Pages of the guided path");
       const list = nav.appendChild(make("ol", ""));
       this.steps = LESSONS.map((lesson, i) => {
-        const button = list.appendChild(make("li", "")).appendChild(make("button", "na-step", String(i + 1)));
+        const button = list.appendChild(make("li", "")).appendChild(make("button", "na-page", String(i + 1)));
         button.type = "button";
         button.title = lesson.title;
         button.setAttribute("aria-label", `Page ${i + 1}: ${lesson.title}`);

@@ -93,7 +93,7 @@ def test_a_challenge_is_taken_by_hand_and_a_run_printed(page: Page, server: Serv
 
 def test_no_rule_of_axe_is_broken_on_any_page(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?learn=linear")
-    steps, broken = page.locator(".na-step"), []
+    steps, broken = page.locator(".na-page"), []
     expect(steps.nth(9)).to_be_visible()
     for n in range(steps.count()):
         steps.nth(n).click()
