@@ -155,7 +155,8 @@
       return `The dense model has a perplexity of ${text("dense")} on held-out text: what pruning is measured against.`;
     const times = known(figures.dense?.value) ? `, ${fixed(value / figures.dense.value, 2)} times the dense model's` : "";
     const pair = known(figures[other]?.value)
-      ? ` ${variantName(state, other)} has ${text(other)}: ${name} is ${beside(value, figures[other].value, HEIGHT)} it.` : "";
+      ? ` ${variantName(state, other)} has ${text(other)}: ${name} is ${beside(value, figures[other].value, HEIGHT)} it.`
+      : "";
     return `${name}${variant === "uniform" ? ", the control," : ""} has a perplexity of ${text(variant)}${times}.${pair}`;
   }
 
@@ -163,7 +164,8 @@
     const { metric, variant, value } = record, name = variantName(state, variant);
     if (metric === "perplexity") return perplexity(state, record);
     if (Object.hasOwn(MEASURED, metric) && known(value)) return MEASURED[metric](name, record);
-    return `Measured of ${name}: ${metric.split("/").pop()}, ${known(value) ? Number(value.toPrecision(4)) : "no number"}.`;
+    const figure = known(value) ? Number(value.toPrecision(4)) : "no number";
+    return `Measured of ${name}: ${metric.split("/").pop()}, ${figure}.`;
   }
 
   function question({ spec }) {
