@@ -20,9 +20,9 @@
      *     there is something else to draw
      */
     constructor(lesson, blocks, on) {
-      Object.assign(this, { lesson, blocks, on, attempts: [], busy: false });
+      Object.assign(this, { lesson, blocks, on, attempts: [], limit: null, busy: false });
       this.node = make("div", "na-challenge");
-      this.goal = make("p", "na-challenge-goal");
+      this.goal = make("p", "na-challenge-goal", "Measuring what uniform and the search reach.");
       this.editor = lesson.challenge.by === "hand" ? this.makeEditor() : null;
       this.button = make("button", "na-button na-challenge-try", "Measure this one");
       this.button.type = "button";
@@ -77,9 +77,10 @@
 
     /** @param {?object} data the scene; @param {boolean} revealed whether the search's choice is shown */
     draw(data, revealed) {
-      this.limit = data?.goals[this.lesson.challenge.goal] ?? null;
-      setText(this.goal, data ? challenges.goalWords(data, this.lesson.challenge.goal) : "Measuring what uniform and the search reach.");
-      this.button.disabled = !data;
+      const { goal } = this.lesson.challenge;
+      this.limit = data?.goals[goal] ?? this.limit; // the page may be opened again, and the scene on its way
+      if (data) setText(this.goal, challenges.goalWords(data, goal));
+      this.button.disabled = this.limit === null;
       const rows = this.attempts.map((attempt, i) => [`${i + 1}`, attempt]);
       if (data && revealed) rows.push(["search", data.search]);
       const shape = JSON.stringify([rows.length, revealed, this.limit]);
@@ -102,9 +103,9 @@
       const row = make("tr", isBest ? "na-challenge-best" : ""), head = Object.assign(make("th", ""), { scope: "row" });
       const text = `${name}${isBest ? ", best" : ""}${attempt.lam === null ? "" : `: ${attempt.lam.toFixed(2)}`}`;
       head.append(this.entry(name, text, attempt));
-      const met = challenges.isMet(attempt, this.limit);
+      const met = challenges.isMet(attempt, this.limit), said = met === null ? "does not count" : met ? "yes" : "no";
       const cells = [challenges.share(attempt.mean), challenges.share(attempt.achieved), short(attempt.score),
-        challenges.told(attempt.perplexity), met === null ? "does not count" : met ? "yes" : "no"];
+        challenges.told(attempt.perplexity), name === "search" ? "–" : said];
       row.append(head, ...cells.map((cell) => make("td", "", cell)));
       return row;
     }

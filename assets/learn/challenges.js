@@ -26,7 +26,7 @@
   /** What there is to do, in figures. `goal` is a name in `data.goals`. */
   function goalWords(data, goal) {
     const { uniform, search, gain, sparsity, dense } = data, limit = told(data.goals[goal]);
-    const where = `Keep perplexity under ${limit} at ${percent(sparsity)} sparsity.`;
+    const where = `Keep perplexity under ${limit} at ${percent(sparsity).replace(" ", "\u00a0")} sparsity.`;
     const ends = `Uniform has ${told(uniform.perplexity)}, the dense model ${told(dense)}.`;
     if (!gain) return `${where} The search's choice gains nothing at these settings: it has ${told(search.perplexity)},`
       + ` uniform ${told(uniform.perplexity)}, the dense model ${told(dense)}. So the goal is to beat uniform.`;

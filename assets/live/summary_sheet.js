@@ -75,10 +75,13 @@
     window.print();
   }
 
-  /** Where this run is found again; a recorded example ships with the app. */
+  // What the id of a recorded run begins with: neuroal/runs/examples.py.
+  const RECORDED = "example-";
+
+  /** Where this run is found again. */
   function linkOf(run) {
-    const root = `${NeuroAL.rootOf()}/`;
-    return run.startsWith("example-") ? `${run}, a recorded run of ${root}` : `${root}?run=${encodeURIComponent(run)}`;
+    const [kind, name] = run.startsWith(RECORDED) ? ["example", run.slice(RECORDED.length)] : ["run", run];
+    return `${NeuroAL.rootOf()}/?${kind}=${encodeURIComponent(name)}`;
   }
 
   /** The sheet, with the places of its plots empty. */

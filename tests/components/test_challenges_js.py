@@ -45,7 +45,7 @@ def scene(uniform: float = 186.3, search: float = 159.8, share: float = 168.6) -
 
 
 def test_the_goal_is_said_in_figures(page: Page) -> None:
-    words = "(data, goal) => NeuroAL.challenges.goalWords(data, goal)"
+    words = "(data, goal) => NeuroAL.challenges.goalWords(data, goal).replaceAll('\u00a0', ' ')"
     assert in_browser(page, words, scene(), "share") == (
         "Keep perplexity under 168.6 at 65 % sparsity. Uniform has 186.3, the dense model 135.0. The goal is two thirds"
         " of what the search's choice gains."

@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.e2e.server import Server
+from tests.e2e.steps import LONG
 
 SERIOUS = ("serious", "critical")
 
@@ -59,7 +60,7 @@ def test_a_challenge_is_taken_by_hand_and_a_run_printed(page: Page, server: Serv
     page.goto(f"{server.url}/?learn=challenge-hand")
     view, said = page.locator(".na-learn"), page.locator(".na-challenge-said")
     expect(view.locator(".na-challenge-goal")).to_have_text(
-        re.compile(r"^Keep perplexity under \d+\.\d at 65 % sparsity")
+        re.compile(r"^Keep perplexity under \d+\.\d at 65\s% sparsity"), timeout=LONG
     )
     view.get_by_role("slider", name="Block 0").focus()
     page.keyboard.press("PageDown")  # the bars' key: it turns no page
