@@ -29,8 +29,9 @@ _ON_LOAD = (
     LOADER
     + """
 const host = element.querySelector(".na-learn");
-const sheets = config.styles.map((path) => load(path, sheet));
-Promise.all([...sheets, ...config.scripts.map((path) => load(path, script))])
+seen().then(() => Promise.all([
+  ...config.styles.map((path) => load(path, sheet)), ...config.scripts.map((path) => load(path, script)),
+]))
   .then(() => new NeuroAL.LearnView(host, { palettes: config.palettes, plotly }))
   .catch((error) => {
     host.textContent = "The lessons could not be loaded. Reload the page to try again.";

@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-# The beginning of a component's ``js_on_load``: ``load(path, script)`` and ``load(path, sheet)`` give promises.
+# The beginning of a component's ``js_on_load``: ``load(path, script)`` and ``load(path, sheet)`` give promises, and so
+# does ``seen()``, kept once the component is on the screen: what nobody looks at need not be loaded.
 LOADER = """
 const root = new URL(window.gradio_config?.root || ".", document.baseURI);
 const origin = root.hostname === location.hostname ? location.origin : root.origin;
@@ -27,6 +28,12 @@ function load(path, make) {
 }
 const script = (src) => Object.assign(document.createElement("script"), { src, async: false });
 const sheet = (href) => Object.assign(document.createElement("link"), { rel: "stylesheet", href });
+const seen = () => new Promise((resolve) => {
+  const look = new ResizeObserver(() => {
+    if (element.offsetWidth) { look.disconnect(); resolve(); }
+  });
+  look.observe(element);
+});
 // The page may hold another Plotly (gr.Plot brings one): this one is kept by name as soon as it has run.
 const plotly = load(config.plotly, script).then(() => (window.NeuroALPlotly ||= window.Plotly));
 """
