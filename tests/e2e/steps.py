@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from tests.e2e.server import Server
 
-LONG, SHORT = 120_000, 10_000  # milliseconds
+LONG, SHORT = 240_000, 10_000  # milliseconds
 
 
 def open_page(page: Page, server: Server, query: str = "") -> None:
