@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: the app asks no other host
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -15,6 +17,7 @@ from neuroal.importing import uncollected
 
 with uncollected():
     import gradio as gr
+    from fastapi import FastAPI
 
     from components.bundles import add_bundle_route
     from components.learn_route import Lessons, add_learn_route
@@ -46,24 +49,35 @@ def main() -> None:
         sys.exit(str(error))
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)
-    app, _, _ = page.launch(
+
+    @asynccontextmanager
+    async def with_routes(app: FastAPI) -> AsyncIterator[None]:
+        """Before the first request is answered: a page that reconnects must not hear that its run is not known."""
+        _add_routes(app, workshop, records, Listing(workshop.jobs, whose, records.read))
+        yield
+
+    page.launch(
         theme=gr.themes.Default(font=["ui-sans-serif", "system-ui", "sans-serif"]),  # fonts of the system, none fetched
         css_paths=[ASSETS / "style.css"],
         footer_links=["api", "settings"],
         show_error=True,
         prevent_thread_lock=True,
+        app_kwargs={"lifespan": with_routes},
     )
-    add_event_route(app, records)
-    add_bundle_route(app, records)
-    listing = Listing(workshop.jobs, whose, records.read)
-    add_listing_route(app, listing, Others(listing, records.read))
-    add_learn_route(app, Lessons())
-    add_matrix_route(app, workshop.inspector)
     warmup.start()
     try:
         page.block_thread()
     finally:
         workshop.close()
+
+
+def _add_routes(app: FastAPI, workshop: Workshop, records: Records, listing: Listing) -> None:
+    """What the page's scripts ask for beside what Gradio answers."""
+    add_event_route(app, records)
+    add_bundle_route(app, records)
+    add_listing_route(app, listing, Others(listing, records.read))
+    add_learn_route(app, Lessons())
+    add_matrix_route(app, workshop.inspector)
 
 
 def _interrupt(*_: object) -> None:

@@ -49,7 +49,7 @@ class EventSource(Protocol):
 
 
 def add_bundle_route(app: FastAPI, source: EventSource) -> None:
-    """Adds the route to a launched Gradio app. If the app asks for a login, so does the route."""
+    """Adds the route to a Gradio app. If the app asks for a login, so does the route."""
 
     @app.get(PATH, include_in_schema=False, dependencies=login(app))
     async def bundle(run_id: str) -> Response:

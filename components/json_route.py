@@ -27,7 +27,7 @@ INCOMPLETE = "This request is incomplete, or of another version of the page; rel
 
 
 def add_json_route(app: FastAPI, path: str, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Adds ``POST path`` to a launched Gradio app. If the app asks for a login, so does the route.
+    """Adds ``POST path`` to a Gradio app. If the app asks for a login, so does the route.
 
     Args:
         answer: called in a thread with the object that was sent; its UserErrors become sentences (422).

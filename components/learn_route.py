@@ -42,5 +42,5 @@ class Lessons:
 
 
 def add_learn_route(app: FastAPI, lessons: Lessons) -> None:
-    """Adds the route to a launched Gradio app."""
+    """Adds the route to a Gradio app."""
     add_json_route(app, PATH, lessons.answer)

@@ -19,7 +19,7 @@ PATH = "/gradio_api/history"
 
 
 def add_listing_route(app: FastAPI, listing: Listing, others: Others | None = None) -> None:
-    """Adds the route to a launched Gradio app.
+    """Adds the route to a Gradio app.
 
     Args:
         others: knows which runs stand beside a sweep's on a map; without it the route does not answer that.

@@ -47,7 +47,7 @@ FAULT = "Something went wrong on the server; try again."
 
 
 def add_matrix_route(app: FastAPI, inspector: Inspector) -> None:
-    """Adds the routes to a launched Gradio app. If the app asks for a login, so do they."""
+    """Adds the routes to a Gradio app. If the app asks for a login, so do they."""
     guarded: dict[str, Any] = {"include_in_schema": False, "dependencies": login(app)}
 
     @app.get(PATH, **guarded)

@@ -48,10 +48,10 @@ class EventSource(Protocol):
 
 
 def add_event_route(app: FastAPI, source: EventSource) -> None:
-    """Adds the route to a launched Gradio app. If the app asks for a login, so does the route.
+    """Adds the route to a Gradio app. If the app asks for a login, so does the route.
 
     Args:
-        app: what ``demo.launch(prevent_thread_lock=True)`` returns first.
+        app: all of whose routes are there already, as in its lifespan or after ``demo.launch``.
         source: the registry of runs.
     """
 
