@@ -21,7 +21,6 @@ from neuroal.runs.registry import Registry
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
 from neuroal.runs.summary import asked
-from neuroal.threads import stand_back
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +195,6 @@ class Jobs(Registry):
     # --- the worker -------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        stand_back()
         while True:
             with self._changed:
                 while not self._waiting and not self._closed:

@@ -26,6 +26,7 @@ from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
 from neuroal.sweeps.sweeps import Sweeps
+from neuroal.threads import stand_back
 
 if TYPE_CHECKING:
     from torch import nn
@@ -176,7 +177,8 @@ class Workshop:
             self._cluster.close()
 
     def _engine(self, run_id: str, spec: RunSpec, records: list[dict[str, Any]]) -> Generator[Event, None, None]:
-        """A run whose pruned model is kept before it says that it has finished."""
+        """A run whose pruned model is kept before it says that it has finished. It takes what others leave over."""
+        stand_back()
         import_engine()
         from neuroal.runs.run import measure, run
 

@@ -18,6 +18,9 @@ QUICK: dict[str, Any] = {**SMALL, "mode": "exact", "eval_windows": 3}
 # Long enough for a worker to be found in the middle of it.
 LONG: dict[str, Any] = {**QUICK, "lambdas": tuple(i / 100 for i in range(1, 31)), "samples": 4, "length": 128}
 
+# The same, where there is but one try.
+LONGER = {**LONG, "samples": 16}
+
 # What differs between two runs of the same question.
 PASSING = ("n", "t", "seconds", "started_at", "peak_memory", "hardware")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,8 +17,10 @@ from neuroal.errors import UserError
 from neuroal.runs import masks_file
 from neuroal.runs import pool as pools
 from neuroal.runs import workshop as workshop_module
+from neuroal.runs.events import RunFinished
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.workshop import Workshop
+from neuroal.threads import NICENESS
 from tests.runs.helpers import PATIENCE, SMALL, eventually, kinds, wait_for, weights_digest
 
 if TYPE_CHECKING:
@@ -62,6 +66,25 @@ def test_a_finished_run_leaves_a_pair(open_workshop: Open, language_model: Langu
     assert weights_digest(twin) != weights_digest(lm.model)
     assert workshop.pair(run_id)[1] is twin, "from memory"
     assert [p.name for p in (tmp_path / "pruned").iterdir()] == [f"{run_id}.safetensors"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a thread has a priority of its own on Linux only")
+def test_a_run_takes_what_others_leave_over(open_workshop: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that computes stands back; one that only hears of what a cluster computes is not kept waiting."""
+    workshop, told = open_workshop(), []
+    append, engine = workshop.jobs.store.append, workshop.jobs.engine
+
+    def heard(*args: Any) -> None:
+        told.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        append(*args)
+
+    monkeypatch.setattr(workshop.jobs.store, "append", heard)
+    workshop.jobs.engine = lambda *_: (event for event in [RunFinished(0.1, 0)])
+    finished(workshop, seed=1)
+    assert NICENESS not in told
+    workshop.jobs.engine = engine
+    finished(workshop)
+    assert told[-1] == NICENESS
 
 
 @pytest.mark.parametrize("settings", [{"step": "both"}, {"top_up": "uniform"}, {"pruner": "magnitude", "step": "row"}])
