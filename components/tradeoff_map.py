@@ -17,7 +17,7 @@ from components.scripts import LOADER, versioned, with_config
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "map"
 
 # In the order in which they need each other; all of them need those of the live view.
-SCRIPTS = ("fold.js", "figures.js", "text.js", "map.js")
+SCRIPTS = ("fold.js", "figures.js", "narrow.js", "text.js", "map.js")
 
 _VISITS = itertools.count(1)
 

@@ -35,6 +35,9 @@ OTHERS: dict[str, Callable[[Point], bool]] = {
 }
 MARKS = {"other runs": ("square-open", 9), "own ratios": ("star-diamond", 13), "this run": ("star", 17)}
 
+# Of the controls of several pruners, which share a colour.
+CONTROLS = ("diamond", "diamond-open", "diamond-wide", "diamond-wide-open", "diamond-cross", "diamond-x")
+
 # With more of them than this their names would cover the map; they are still told where one points.
 MOST_NAMED = 8
 
@@ -54,11 +57,11 @@ def tradeoff(
     points, beside = _points(_finished(state), x, y), _points(others, x, y)
     if not points and not beside:
         return None
-    data = []
+    data, symbols = [], _symbols(state)
     for label, color in _colors(state, palette).items():
         own = [point for point in points if point["label"] == label]
         if own:
-            data += _line(label, own, color, x, y)
+            data += _line(label, own, color, symbols[label], x, y)
     for name, belongs in OTHERS.items():
         own = [point for point in beside if belongs(point)]
         if own:
@@ -130,7 +133,7 @@ def _labels(state: State) -> list[str]:
 
 
 def _colors(state: State, palette: Palette) -> dict[str, str]:
-    """By label; controls are drawn in the colour of the control wherever it appears, the first of several fullest."""
+    """By label; controls are drawn in the colour of the control wherever it appears."""
     control = {member["label"] for member in state["members"] if member["control"]}
     colors, used = {}, 0
     for label in _labels(state):
@@ -140,6 +143,13 @@ def _colors(state: State, palette: Palette) -> dict[str, str]:
             colors[label] = palette["series"][used % len(palette["series"])]
             used += 1
     return colors
+
+
+def _symbols(state: State) -> dict[str, str]:
+    """By label."""
+    controls = list(dict.fromkeys(member["label"] for member in state["members"] if member["control"]))
+    marks = {label: CONTROLS[place % len(CONTROLS)] for place, label in enumerate(controls)}
+    return {label: marks.get(label, "circle") for label in _labels(state)}
 
 
 def _points(runs: Iterable[dict[str, Any]], x: str, y: str) -> list[Point]:
@@ -177,7 +187,7 @@ def _gains(state: State) -> dict[str, dict[float, float]]:
 # --- traces ---------------------------------------------------------------------------------------------------------
 
 
-def _line(label: str, points: list[Point], color: str, x: str, y: str) -> list[dict[str, Any]]:
+def _line(label: str, points: list[Point], color: str, symbol: str, x: str, y: str) -> list[dict[str, Any]]:
     """The points of a method, joined along the sparsity asked for; where runs repeat it, through their mean."""
     control = points[0]["control"]
     asked = sorted({point["sparsity"] for point in points})
@@ -190,7 +200,7 @@ def _line(label: str, points: list[Point], color: str, x: str, y: str) -> list[d
     marks = {
         "type": "scatter", "mode": "markers", "name": plain(label), "legendgroup": label,
         "x": [p["x"] for p in ordered], "y": [p["y"] for p in ordered], "customdata": [p["run"] for p in ordered],
-        "marker": {"color": color, "size": 9, "symbol": "diamond" if control else "circle"},
+        "marker": {"color": color, "size": 9, "symbol": symbol},
         "hovertemplate": f"<b>%{{fullData.name}}</b><br>{_told(x, y)}<extra></extra>",
     }  # fmt: skip
     return [path, marks]

@@ -26,6 +26,9 @@
   };
   const MARKS = { "other runs": ["square-open", 9], "own ratios": ["star-diamond", 13], "this run": ["star", 17] };
 
+  // Of the controls of several pruners, which share a colour.
+  const CONTROLS = ["diamond", "diamond-open", "diamond-wide", "diamond-wide-open", "diamond-cross", "diamond-x"];
+
   // With more of them than this their names would cover the map; they are still told where one points.
   const MOST_NAMED = 8;
 
@@ -44,9 +47,10 @@
     const points = pointsOf(finished(state), x, y), beside = pointsOf(others, x, y);
     if (!points.length && !beside.length) return null;
     const data = [];
+    const symbols = symbolsOf(state);
     for (const [label, color] of Object.entries(colorsOf(state, palette))) {
       const own = points.filter((point) => point.label === label);
-      if (own.length) data.push(...line(label, own, color, x, y));
+      if (own.length) data.push(...line(label, own, { color, symbol: symbols[label] }, x, y));
     }
     for (const [name, belongs] of Object.entries(OTHERS)) {
       const own = beside.filter(belongs);
@@ -116,6 +120,15 @@
     return colors;
   }
 
+  /** By label. */
+  function symbolsOf(state) {
+    const controls = unique(state.members.filter((m) => m.control).map((m) => m.label));
+    return Object.fromEntries(labelsOf(state).map((label) => {
+      const place = controls.indexOf(label);
+      return [label, place < 0 ? "circle" : CONTROLS[place % CONTROLS.length]];
+    }));
+  }
+
   /** Those that have both figures, with their places. */
   const pointsOf = (runs, x, y) => runs.map((run) => ({ ...run, x: valueOf(run, x), y: valueOf(run, y) }))
     .filter((point) => point.x !== null && point.y !== null);
@@ -149,7 +162,7 @@
   // --- traces -------------------------------------------------------------------------------------------------------
 
   /** The points of a method, joined along the sparsity asked for; where runs repeat it, through their mean. */
-  function line(label, points, color, x, y) {
+  function line(label, points, { color, symbol }, x, y) {
     const { control } = points[0];
     const asked = unique(points.map((point) => point.sparsity)).sort(ascending);
     const groups = asked.map((sparsity) => points.filter((point) => point.sparsity === sparsity));
@@ -162,7 +175,7 @@
     const marks = {
       type: "scatter", mode: "markers", name: plain(label), legendgroup: label,
       x: ordered.map((p) => p.x), y: ordered.map((p) => p.y), customdata: ordered.map((p) => p.run),
-      marker: { color, size: 9, symbol: control ? "diamond" : "circle" },
+      marker: { color, size: 9, symbol },
       hovertemplate: `<b>%{fullData.name}</b><br>${told(x, y)}<extra></extra>`,
     };
     return [path, marks];

@@ -239,7 +239,7 @@
         : "The first point is drawn when the first run is finished.");
       if (figure === null || !this.plotly || !this.grid.offsetWidth) return;
       figure.layout.uirevision = `${this.sweep} ${this.x} ${this.y}`;
-      NeuroAL.drawFigure(this.plotly, this.plot, figure);
+      NeuroAL.drawFigure(this.plotly, this.plot, NeuroAL.narrowTradeoff(this.plot, figure));
       this.plot.setAttribute("aria-label", `${AXES[this.y].title} against ${AXES[this.x].title};`
         + " the table below has the figures.");
       if (this.listening) return;
@@ -260,7 +260,7 @@
       this.verdicts.replaceChildren(...NeuroAL.verdicts(this.state).map((one) => make("li", "", verdictOf(one))));
       if (!this.plotly || !this.grid.offsetWidth) return;
       figure.layout.uirevision = this.sweep;
-      NeuroAL.drawFigure(this.plotly, this.heat, figure);
+      NeuroAL.drawFigure(this.plotly, this.heat, NeuroAL.narrowGain(this.heat, figure));
       this.heat.setAttribute("aria-label", "Gain over the control; the sentences above say the same.");
     }
 

@@ -12,12 +12,14 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import neuroal  # noqa: F401 (before torch and numpy: it decides how they use the processor)
 
 # isort: split
+from neuroal.pruners import PRUNERS
 from neuroal.runs.examples import save_example
 from neuroal.runs.log import ENDED
 from neuroal.runs.workshop import Workshop
@@ -64,10 +66,33 @@ def main() -> None:
                 print(record["index"], record["status"], figures.get("top_up"), figures.get("perplexity"), flush=True)
         time.sleep(1)
     if arguments.record:
-        title = f"{arguments.model}: what sparsity costs"
-        caption = "A recorded sweep: pruners and top-ups from 40 to 80 %, measured on held-out prose."
-        save_example(arguments.record, title, caption, workshop.sweeps.jobs.read(sweep_id)[0], FOLDER)
+        title, records = f"{arguments.model}: what sparsity costs", workshop.sweeps.jobs.read(sweep_id)[0]
+        save_example(arguments.record, title, caption(records), records, FOLDER)
     workshop.close()
+
+
+def caption(records: list[dict[str, Any]]) -> str:
+    """What to notice, in the sweep's own figures: how far below uniform its first pruner's best top-up came."""
+    runs = [r["summary"] for r in records if r["kind"] == "MemberFinished"]
+    first = [run for run in runs if run["pruner"] == runs[0]["pruner"]]
+    sparsities, gained, none = sorted({run["sparsity"] for run in first}), [], []
+    for sparsity in sparsities:
+        at = {(run["top_up"], run["step"]): run["perplexity"] for run in first if run["sparsity"] == sparsity}
+        control = next(value for (top_up, _), value in at.items() if top_up == "uniform")
+        gain, where = (
+            1 - min(value for (top_up, _), value in at.items() if top_up != "uniform") / control,
+            _at(sparsity),
+        )
+        (gained if gain > 0 else none).append(f"{100 * gain:.0f} % {where}" if gain > 0 else where)
+    pruner = PRUNERS.labels[runs[0]["pruner"]].split(":")[0]
+    return (
+        f"A recorded sweep of {len(runs)} runs on {runs[0]['model']}; perplexity on held-out prose. With {pruner}, the "
+        f"best top-up's is below uniform's by {', '.join(gained)}{'; none is ' if none else ''}{', '.join(none)}."
+    )
+
+
+def _at(sparsity: float) -> str:
+    return f"at {100 * sparsity:.0f} %"
 
 
 if __name__ == "__main__":

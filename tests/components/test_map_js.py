@@ -13,7 +13,9 @@ from playwright.sync_api import Browser, Page
 from components import live
 from components.plotting import DARK, LIGHT
 from components.sweep_fold import counts, fold_sweep_all
+from components.tradeoff_map import SCRIPTS
 from components.tradeoffs import AXES, gain, tradeoff, verdicts
+from neuroal.runs.examples import SWEEPS, load_examples
 from tests.components.sweep_logs import TABLE
 
 MAP = live.ASSETS.parent / "map"
@@ -30,7 +32,7 @@ OTHERS = [beside("a", 70.0), beside("b", 60.0, custom=True), beside("c", 90.0, f
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
     opened = browser.new_page()
-    for path in (*(live.ASSETS / name for name in ("status.js", "plotting.js")), MAP / "fold.js", MAP / "figures.js"):
+    for path in (*(live.ASSETS / name for name in ("status.js", "plotting.js")), *(MAP / name for name in SCRIPTS[:3])):
         opened.add_script_tag(content=Path(path).read_text(encoding="utf-8"))
     yield opened
     opened.close()
@@ -91,6 +93,32 @@ def test_a_line_per_method_the_control_dashed_and_dense_as_a_line() -> None:
     assert [(s["y0"], s["y1"]) for s in figure["layout"]["shapes"]] == [(20.0, 20.0)]
     assert figure["layout"]["yaxis"]["type"] == "log"
     assert traces("whole")["NeuroAL both"]["customdata"] == ["run-4", "run-5"]
+
+
+def test_the_controls_of_two_pruners_are_told_apart(page: Page) -> None:
+    (recorded,) = load_examples(SWEEPS).values()
+    figure = tradeoff(fold_sweep_all(recorded.records), LIGHT)
+    script = f"(records, palette) => NeuroAL.tradeoff({FOLD}, palette)"
+    assert in_browser(page, script, recorded.records, LIGHT) == json.loads(json.dumps(figure))
+    marks = {t["name"]: t["marker"] for t in figure["data"] if t["mode"] == "markers" and "Uniform" in t["name"]}
+    assert marks == {
+        "Wanda, Uniform": {"color": LIGHT["uniform"], "size": 9, "symbol": "diamond"},
+        "Magnitude, Uniform": {"color": LIGHT["uniform"], "size": 9, "symbol": "diamond-open"},
+    }
+
+
+def test_a_phone_has_room_for_the_plots(page: Page) -> None:
+    """Names over two lines, the legend in a column of its own below; the figures are the same."""
+    (recorded,) = load_examples(SWEEPS).values()
+    both = f"""(records, palette, width) => ["Tradeoff", "Gain"].map((name) => NeuroAL["narrow" + name](
+        {{ clientWidth: width }}, NeuroAL[name.toLowerCase()]({FOLD}, palette)))"""
+    wide, narrow = (in_browser(page, both, recorded.records, LIGHT, width) for width in (900, 300))
+    state = fold_sweep_all(recorded.records)
+    assert wide == json.loads(json.dumps([tradeoff(state, LIGHT), gain(state, LIGHT)]))
+    assert narrow[0]["data"] == wide[0]["data"]
+    assert narrow[0]["layout"]["height"] == 320 + 29 * 11, "ten methods and the ring"
+    (few,), (many,) = narrow[1]["data"], wide[1]["data"]
+    assert few["z"] == many["z"] and few["y"][0] == "Wanda,<br>OWL" and not few["showscale"]
 
 
 def test_a_ring_around_what_is_not_beaten() -> None:
