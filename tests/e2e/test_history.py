@@ -45,7 +45,16 @@ def started(folder: Path, **environment: str) -> Kept:
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Kept]:
+    """For a test that changes something."""
     app = started(tmp_path)
+    yield app
+    app.server.stop()
+
+
+@pytest.fixture(scope="module")
+def looked_at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    """For those that only look."""
+    app = started(tmp_path_factory.mktemp("looked_at"))
     yield app
     app.server.stop()
 
@@ -68,9 +77,9 @@ def shown(page: Page, *runs: str) -> None:
     )
 
 
-def test_runs_are_found_sorted_and_filtered(page: Page, kept: Kept) -> None:
-    searched, sparser, uniform, cancelled = kept.runs.values()
-    open_history(page, kept)
+def test_runs_are_found_sorted_and_filtered(page: Page, looked_at: Kept) -> None:
+    searched, sparser, uniform, cancelled = looked_at.runs.values()
+    open_history(page, looked_at)
     shown(page, cancelled, uniform, sparser, searched)
     expect(row(page, searched)).to_contain_text("SmolLM2-135M-Instruct, Wanda, NeuroAL both, 60 %")
     expect(row(page, searched)).to_contain_text(re.compile("Finished.*60.0 %.*19.73 → 80.08.*uniform 92.69", re.DOTALL))
@@ -140,18 +149,18 @@ def test_a_deleted_run_can_be_brought_back(page: Page, kept: Kept) -> None:
     expect(page.locator(".na-undo")).to_be_hidden()
 
 
-def test_a_run_is_opened_in_the_prune_tab(page: Page, kept: Kept) -> None:
-    open_history(page, kept)
-    row(page, kept.runs["sparser"]).locator(".na-open").click()
+def test_a_run_is_opened_in_the_prune_tab(page: Page, looked_at: Kept) -> None:
+    open_history(page, looked_at)
+    row(page, looked_at.runs["sparser"]).locator(".na-open").click()
     status(page, r"Finished in .*80.08 NeuroAL", SHORT)
     expect(page.get_by_role("tab", name="Prune")).to_have_attribute("aria-selected", "true")
     expect(page.get_by_role("spinbutton", name=re.compile("Sparsity ratio")).first).to_have_value("0.7")
-    assert page.url.endswith(f"?run={kept.runs['sparser']}")
+    assert page.url.endswith(f"?run={looked_at.runs['sparser']}")
 
 
-def test_runs_compared_by_hand_and_by_link(page: Page, kept: Kept, browser: Browser) -> None:
-    runs = [kept.runs[name] for name in ("searched", "sparser", "uniform")]
-    open_history(page, kept)
+def test_runs_compared_by_hand_and_by_link(page: Page, looked_at: Kept, browser: Browser) -> None:
+    runs = [looked_at.runs[name] for name in ("searched", "sparser", "uniform")]
+    open_history(page, looked_at)
     compare = page.get_by_role("button", name="Compare", exact=True)
     expect(compare).to_be_disabled()
     for run in runs:
@@ -192,8 +201,8 @@ def drawn(page: Page, name: str) -> list[dict[str, object]]:
     )
 
 
-def test_a_link_to_runs_that_are_gone_says_so(page: Page, kept: Kept) -> None:
-    open_page(page, kept.server, f"?compare={kept.runs['uniform']},nothing-here")
+def test_a_link_to_runs_that_are_gone_says_so(page: Page, looked_at: Kept) -> None:
+    open_page(page, looked_at.server, f"?compare={looked_at.runs['uniform']},nothing-here")
     expect(page.locator(".na-comparison .na-problem")).to_contain_text("may have been removed", timeout=SHORT)
 
 
@@ -237,9 +246,9 @@ def test_on_a_shared_host_a_browser_sees_what_it_has_started(tmp_path: Path, pag
         kept.server.stop()
 
 
-def test_every_control_of_the_list_has_a_name(page: Page, kept: Kept) -> None:
-    open_history(page, kept)
-    expect(row(page, kept.runs["uniform"])).to_be_visible()
+def test_every_control_of_the_list_has_a_name(page: Page, looked_at: Kept) -> None:
+    open_history(page, looked_at)
+    expect(row(page, looked_at.runs["uniform"])).to_be_visible()
     nameless = page.locator(".na-history").evaluate(
         "host => [...host.querySelectorAll('input, select, button')].filter(e => e.offsetParent).filter("
         "e => !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim())).map(e => e.outerHTML)"
