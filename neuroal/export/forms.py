@@ -59,7 +59,7 @@ FORMS: dict[str, Form] = {
             ".gguf",
             "One file for llama.cpp and what builds on it, not quantised. As large as before: zeros are stored like "
             "any other number.",
-            2,
+            1,
         ),
     )
 }

@@ -125,6 +125,23 @@ def _packed(
     return ExportFinished(form, target.name, nbytes, dense, sha256, checked + sentence, time.perf_counter() - started)
 
 
+def _gguf(source: Source, known: Provenance, target: Path) -> Steps:
+    from neuroal.export.gguf_file import iter_gguf
+
+    started = time.perf_counter()
+    with scratch(target.parent) as aside:
+        tokens, folder = aside / "tokens", aside / "file"
+        tokens.mkdir()
+        folder.mkdir()
+        file = folder / "model.gguf"
+        checked = yield from iter_gguf(source, known, tokens, file)
+        yield ExportStep("check", "Adding up checksums.")
+        sha256, nbytes = sha256_of(file), file.stat().st_size
+        os.replace(file, target)
+    dense = checkpoint_bytes(source.model)
+    return ExportFinished("gguf", target.name, nbytes, dense, sha256, checked, time.perf_counter() - started)
+
+
 def _checkpoint(source: Source, known: Provenance, folder: Path) -> Generator[Event, None, str]:
     """Writes and verifies it; returns the sentence about that."""
     yield from iter_checkpoint(source, known, folder)
@@ -139,4 +156,9 @@ def _weights(folder: Path) -> int:
     return _bytes(folder, "*.safetensors")
 
 
-_MAKERS: dict[str, Callable[[Source, Provenance, Path], Steps]] = {"folder": _folder, "zip": _zip, "sparse": _sparse}
+_MAKERS: dict[str, Callable[[Source, Provenance, Path], Steps]] = {
+    "folder": _folder,
+    "zip": _zip,
+    "sparse": _sparse,
+    "gguf": _gguf,
+}

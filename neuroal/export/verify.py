@@ -107,6 +107,8 @@ def compared(source: Source, known: Provenance, model: nn.Module, report: Mappin
         if found := sorted(map(str, report.get(name) or ())):
             raise UserError(MISMATCH.format(f"{len(found)} {name.replace('_', ' ')}, the first is {found[0]}"))
     names = parameter_names(source.model)
+    if other := set(names) ^ set(parameter_names(model)):
+        raise UserError(MISMATCH.format(f"only one of them has {min(other)}"))
     for name in names:
         before, after = (read_parameter(each, name) for each in (source.model, model))
         if not same_bits(before, after):
