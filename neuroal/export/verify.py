@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from neuroal.background import in_background, mapped
 from neuroal.errors import UserError
+from neuroal.evaluation.encoding import bits_of
 from neuroal.evaluation.footprint import parameter_names
 from neuroal.export.events import ExportStep
 from neuroal.export.provenance import Provenance
@@ -33,9 +35,6 @@ MISMATCH = "The exported model is not the one it was made of, so it is not offer
 
 # Of the free memory, what a second copy of the model may take; a larger one is compared with its blocks on disk.
 SHARE = 0.8
-
-# As an integer of the same size: a comparison of bits, in which a NaN is equal to itself and 0 is not -0.
-_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def iter_verify(
@@ -142,9 +141,7 @@ def logits(model: nn.Module, ids: Tensor) -> Tensor:
 
 
 def same_bits(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors have the same shape, type and bits, wherever they are."""
+    """Whether two tensors have the same shape, type and bits: a NaN is equal to itself, 0 is not -0."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    kind = _BITS.get(a.dtype.itemsize)
-    a, b = (each.detach().cpu().contiguous() for each in (a, b))
-    return torch.equal(a.view(kind), b.view(kind)) if kind else torch.equal(a, b)
+    return bool(np.array_equal(bits_of(a), bits_of(b)))
