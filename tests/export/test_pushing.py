@@ -16,7 +16,7 @@ from neuroal.export import Source, iter_push, of_model, push
 from neuroal.export.events import PushFinished
 from neuroal.models.cache import data_path
 from neuroal.runs.spec import RunSpec
-from tests.export.conftest import FakeHub
+from tests.export.hub import FakeHub
 from tests.runs.helpers import started
 
 TOKEN = "hf_secret"
