@@ -90,7 +90,7 @@ class Shelf:
         """None where there is nothing, or nothing that this version can read."""
         try:
             found = Event.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+        except (OSError, ValueError, AttributeError):  # no file, no JSON, no object
             return None
         sound = isinstance(found, ExportFinished) and Path(found.name).name == found.name
         return found if sound else None

@@ -15,7 +15,7 @@ from neuroal.blocks import DecoderStack
 from neuroal.export import Source, of_model
 from neuroal.models.hub import forget_unreachable
 from neuroal.models.loading import LanguageModel
-from neuroal.residence import read_weight
+from neuroal.residence import read_weight, write_weight
 from tests.export.hub import FakeHub
 from tests.models.conftest import use_transport  # noqa: F401  (a fixture)
 from tests.toys import random_llama
@@ -28,9 +28,9 @@ def zeroed(model: Any, share: float = SHARE) -> Any:
     stack = DecoderStack(model)
     with torch.no_grad():
         for linear in stack.all_linears():
-            weight = linear.weight
+            weight = read_weight(stack.model, linear.path)
             kth = weight.abs().flatten().kthvalue(max(1, int(share * weight.numel()))).values
-            stack.write(linear, weight.masked_fill(weight.abs() <= kth, 0))
+            write_weight(stack.model, linear.path, weight.masked_fill(weight.abs() <= kth, 0))
     return model
 
 
@@ -40,10 +40,10 @@ def zeros_of(model: Any) -> dict[str, int]:
     return {x.path: int((read_weight(stack.model, x.path) == 0).sum()) for x in stack.all_linears()}
 
 
-def conv1d() -> PreTrainedModel:
+def conv1d(positions: int = 64) -> PreTrainedModel:
     """Two blocks whose linears have their weights transposed, with the vocabulary of the teaching model."""
     torch.manual_seed(0)
-    config = GPT2Config(vocab_size=2048, n_embd=16, n_layer=2, n_head=2, n_positions=64)
+    config = GPT2Config(vocab_size=2048, n_embd=16, n_layer=2, n_head=2, n_positions=positions)
     return GPT2LMHeadModel(config).eval().requires_grad_(False)
 
 

@@ -34,8 +34,8 @@ class FakeHub:
                 if isinstance(failure, Exception):
                     raise failure
                 return self.http.Response(failure, json={"error": f"no, {request.headers.get('authorization')}"})
-        if path == "/":
-            return self.http.Response(200)
+        if path in ("/", "/api/validate-yaml"):
+            return self.http.Response(200, json={"errors": [], "warnings": []})
         if request.headers.get("authorization") != "Bearer hf_secret":
             return self.http.Response(401, json={"error": "Invalid username or password."})
         if path == "/api/whoami-v2":
