@@ -122,6 +122,13 @@ def test_weights_that_are_kept_elsewhere(way: str, source_of: Callable[..., Sour
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["model"]
 
 
+def test_a_model_that_is_being_trained(source_of: Callable[..., Source], tmp_path: Path) -> None:
+    model = zeroed(random_llama(vocab_size=2048, attention_dropout=0.5)).requires_grad_(True).train()
+    made = export(source_of(model), "folder", tmp_path / "out")
+    assert model.training and all(p.requires_grad and p.grad is None for p in model.parameters())
+    assert weights_digest(AutoModelForCausalLM.from_pretrained(made.path)) == weights_digest(model)
+
+
 def test_nothing_tells_where_it_was_made(source: Source, tmp_path: Path) -> None:
     made = export(source, "folder", tmp_path / "out")
     for path in made.path.iterdir():
