@@ -99,4 +99,5 @@ def test_its_model_is_taken_away(page: Page, server: Server, tmp_path: Path) -> 
     panel.get_by_label("Token that may write").fill("hf_nothing")
     panel.get_by_role("button", name="Upload").click()
     expect(panel.get_by_role("alert")).to_contain_text("is not a name for a repository", timeout=LONG)
+    expect(panel.get_by_role("alert")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
