@@ -20,6 +20,7 @@
       Object.assign(this, { element, config, run: "", state: null, timer: null, refused: "", lookedFor: false });
       this.build();
       element.addEventListener("toggle", () => this.look());
+      document.addEventListener("na-away", () => this.arrive());
     }
 
     // --- building ---------------------------------------------------------------------------------------------------
@@ -79,6 +80,13 @@
       this.element.hidden = !run;
       if (run !== this.run) Object.assign(this, { run, state: null, refused: "" });
       this.look();
+    }
+
+    /** A button further up leads here. */
+    arrive() {
+      this.element.open = true;
+      this.element.scrollIntoView({ block: "start" });
+      this.element.querySelector("summary").focus({ preventScroll: true });
     }
 
     /** What there is, and again while something is being made. */
