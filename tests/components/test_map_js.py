@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, Page
 
 from components import live
 from components.plotting import DARK, LIGHT
-from components.sweep_fold import counts, fold_sweep_all
 from components.tradeoffs import AXES, gain, tradeoff, verdicts
+from neuroal.folding.sweep_fold import counts, fold_sweep_all
 from tests.components.sweep_logs import TABLE
 
 MAP = live.ASSETS.parent / "map"
