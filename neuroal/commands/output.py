@@ -1,0 +1,138 @@
+"""What a command says: its answer to stdout, as text or as one JSON document; everything else to stderr.
+
+Where stdout or stderr is no terminal nothing but plain text is written to it: tables become lines of cells separated by
+tabs, and progress becomes a sentence a stage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, TextIO
+
+from neuroal.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Code(IntEnum):
+    """What the process says to whoever started it, see ``EXIT_CODES``."""
+
+    OK = 0
+    FAILED = 1
+    MISUSED = 2
+    IN_USE = 3
+    INTERRUPTED = 130
+    PIPE_CLOSED = 141
+    TERMINATED = 143
+
+
+EXIT_CODES = {
+    Code.OK: "done",
+    Code.FAILED: "a run failed, or what was asked could not be done",
+    Code.MISUSED: "an option or a value that is not allowed",
+    Code.IN_USE: "another process uses the data folder",
+    Code.INTERRUPTED: "stopped by Ctrl+C; a run can be resumed",
+    Code.PIPE_CLOSED: "whoever read the output went away",
+    Code.TERMINATED: "stopped by SIGTERM; a run can be resumed",
+}
+
+
+class Misuse(UserError):
+    """An option, a file or a value that is not allowed: exit code 2."""
+
+
+class Busy(UserError):
+    """Another process uses the data folder: exit code 3."""
+
+
+class Output:
+    """Where a command writes.
+
+    Args:
+        as_json: one JSON document instead of text on stdout.
+        debug: tracebacks and the log of the libraries too.
+
+    Attributes:
+        document: the JSON document, which the command fills.
+    """
+
+    def __init__(self, as_json: bool = False, debug: bool = False) -> None:
+        self.as_json, self.debug = as_json, debug
+        self.document: Any = None
+        self.stdout, self.stderr = sys.stdout, sys.stderr
+        self._errors: Console | None = None
+
+    @property
+    def errors(self) -> Console:
+        """stderr, for notices and progress."""
+        self._errors = self._errors or _console(self.stderr)
+        return self._errors
+
+    @property
+    def interactive(self) -> bool:
+        """Whether progress may be drawn."""
+        return self.stderr.isatty() and not self.errors.is_dumb_terminal
+
+    def say(self, sentence: str) -> None:
+        """A notice, to stderr; nobody may be listening there any more."""
+        with suppress(OSError, ValueError):
+            if self.stderr.isatty():
+                self.errors.print(sentence, markup=False, highlight=False, soft_wrap=True)
+            else:
+                print(sentence, file=self.stderr, flush=True)
+
+    def line(self, text: str = "") -> None:
+        """A part of the answer as text."""
+        if not self.as_json:
+            print(text, file=self.stdout)
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A part of the answer: aligned in a terminal, else cells apart by tabs. The first column is text, the others
+        are set to the right."""
+        if self.as_json:
+            return
+        if not self.stdout.isatty():
+            for row in (head, *rows):
+                self.line("\t".join(" ".join(cell.split()) for cell in row))
+            return
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for i, name in enumerate(head):
+            drawn.add_column(Text(name), justify="right" if i and _is_number(rows, i) else "left", overflow="fold")
+        for row in rows:
+            drawn.add_row(*(Text(cell) for cell in row))
+        _console(self.stdout).print(drawn)
+
+    def finish(self) -> None:
+        """Writes the document, and all that is still to be written."""
+        if self.as_json:
+            json.dump(self.document, self.stdout, indent=1, ensure_ascii=False, allow_nan=False)
+            self.stdout.write("\n")
+        self.stdout.flush()
+
+
+def _is_number(rows: Iterable[Sequence[str]], i: int) -> bool:
+    return all(row[i][:1] in "0123456789-–+" for row in rows)
+
+
+def _console(file: TextIO) -> Console:
+    from rich.console import Console
+
+    return Console(file=file)
+
+
+def abandon(stream: TextIO) -> None:
+    """Nothing more is written to a stream that cannot take it, also not when the process ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -1,0 +1,140 @@
+"""``prune`` and ``search``: one question, asked as the page asks it and kept where the page keeps it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from neuroal.commands.output import Code, Output
+from neuroal.commands.report import Document, Record, document, tell, tell_search
+from neuroal.commands.settings import EVERYTHING, MEASURING, Settings, spec_from
+from neuroal.folding.status import lambda_text
+from neuroal.folding.titles import title
+from neuroal.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from neuroal.runs.workshop import Workshop
+
+Spec = Annotated[str | None, typer.Argument(metavar="SPEC", help="A spec as JSON: a file, or - for stdin.")]
+Again = Annotated[bool, typer.Option("--again", help="Ask anew what has been answered before.")]
+NoStore = Annotated[bool, typer.Option("--no-store", help="Keep nothing; works beside the app on the same folder.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell time, memory and the question's key, and do nothing.")]
+
+PRUNE_SETTINGS = EVERYTHING
+SEARCH_SETTINGS = tuple(name for name in EVERYTHING if name not in MEASURING)
+
+PRUNE_EXAMPLES = (
+    "prune --model tiny --sparsity 0.5 --budget quick",
+    "prune --pruner sparsegpt --top-up owl --sparsity 0.6 --evaluations perplexity,divergence",
+    "prune --top-up custom --block-sparsity 0.4,0.5,0.5,0.6,0.6,0.6,0.7,0.7 --model tiny",
+    "prune spec.json --seed 1 --json",
+    "prune --source own --text-file my-text.txt --no-store",
+    "prune --pattern 2:4 --step block --dry-run",
+)
+SEARCH_EXAMPLES = (
+    "search --model tiny --step block --sparsity 0.6",
+    "search --lambdas 0.02,0.05,0.1 --json",
+    "search spec.json --mode exact --again",
+)
+
+
+def prune(
+    out: Output,
+    given: Settings,
+    spec: Spec = None,
+    again: Again = False,
+    no_store: NoStore = False,
+    dry_run: DryRun = False,
+) -> Code | None:
+    """Prunes a model and measures what it costs. The run is kept, and stands in the page's history."""
+    asked = spec_from(given, spec)
+    if dry_run:
+        return foreseen(out, asked)
+    told, records, code = answer(out, asked, again=again, stored=not no_store)
+    tell(out, told, records)
+    return code
+
+
+def search(
+    out: Output,
+    given: Settings,
+    spec: Spec = None,
+    again: Again = False,
+    no_store: NoStore = False,
+    dry_run: DryRun = False,
+) -> Code | None:
+    """Chooses how sparse each block and row should be, and tells the scores; nothing is measured."""
+    asked = dataclasses.replace(spec_from(given, spec), evaluations=(), eval_source=RunSpec.eval_source, eval_text="")
+    if dry_run:
+        return foreseen(out, asked)
+    told, _, code = answer(out, asked, again=again, stored=not no_store)
+    out.line(told["title"])
+    out.line(told["message"])
+    for step, found in told["search"].items():
+        chosen = found["chosen"] or {"lam": None, "near_ties": []}
+        marks = {chosen["lam"]: "chosen", **dict.fromkeys(chosen["near_ties"], "within 1 %")}
+        pairs = sorted(zip(found["lambdas"], found["scores"], strict=True))
+        rows = [[step, lambda_text(lam), f"{score:.6g}", marks.get(lam, "")] for lam, score in pairs]
+        out.table(["step", "lambda", "score", ""], rows)
+    tell_search(out, told)
+    if ratios := told["sparsity"]:
+        out.table(["block", "sparsity"], [[str(b), f"{ratio:.4f}"] for b, ratio in enumerate(ratios)])
+    if told["run"]:
+        out.line(f"Run {told['run']}")
+    return code
+
+
+def foreseen(out: Output, spec: RunSpec) -> None:
+    """What a question would cost."""
+    from neuroal.importing import import_engine
+
+    import_engine()
+    from neuroal.runs.estimate import estimate
+
+    cost = estimate(spec)
+    out.document = {"key": spec.key(), "title": title(spec.card()), "spec": spec.card()}
+    out.document |= {"seconds": sum(cost.seconds.values()), "memory": cost.memory, "message": cost.sentence}
+    out.line(title(spec.card()))
+    out.line(cost.sentence)
+    out.line(f"Key {spec.key()}")
+
+
+def answer(out: Output, spec: RunSpec, *, again: bool, stored: bool) -> tuple[Document, list[Record], Code]:
+    """The answer to a question, from the store or by a run of its own.
+
+    Returns:
+        the document, which is the command's too; the log of the run; how the process is to end.
+    """
+    from neuroal.commands.workplace import reading, working
+
+    if stored and not again:
+        with reading() as shelf:
+            if run_id := shelf.answered(spec):
+                out.say("This question was answered before; --again asks it anew.")
+                records, _ = shelf.runs.read(run_id)
+                out.document = document(run_id, spec.card(), spec.key(), records, answered=True)
+                return out.document, records, Code.OK
+    with working(stored) as workshop:
+        return _done(out, workshop, spec, again=again, stored=stored)
+
+
+def _done(
+    out: Output, workshop: Workshop, spec: RunSpec, *, again: bool, stored: bool
+) -> tuple[Document, list[Record], Code]:
+    """Does a run, as :func:`answer`."""
+    from neuroal.commands.progress import Watch
+    from neuroal.commands.workplace import followed
+    from neuroal.importing import import_engine
+
+    import_engine()
+    from neuroal.runs.estimate import check
+
+    check(spec, workshop.pool)
+    jobs = workshop.jobs
+    run_id = jobs.start(spec, again=True) if again else workshop.start(spec)
+    code = followed(out, jobs, run_id, Watch(out), lambda: jobs.cancel(run_id), stored)
+    records, _ = jobs.read(run_id)
+    out.document = document(run_id if stored else "", spec.card(), spec.key(), records, answered=False)
+    return out.document, records, code
