@@ -65,7 +65,7 @@ def iter_footprint(
     Raises:
         UserError: the two are not the same model.
     """
-    names = _parameters(dense)
+    names = parameter_names(dense)
     if shapes(dense) != shapes(pruned.model):
         raise UserError("The pruned model is not a pruned copy of the dense one; measure a model beside its own twin.")
     entries = {name: p.numel() for name, p in pruned.model.named_parameters()}
@@ -103,7 +103,7 @@ def resident_bytes(*models: nn.Module) -> int:
 
 def group_count(dense: nn.Module, path: str) -> int:
     """How many groups :func:`iter_footprint` goes through; ``path``: of the decoder blocks."""
-    return sum(1 for _ in groupby(_parameters(dense), lambda name: _group(name, path)))
+    return sum(1 for _ in groupby(parameter_names(dense), lambda name: _group(name, path)))
 
 
 def _measured(dense: Tensor, pruned: Tensor, level: int) -> Counter[str]:
@@ -121,7 +121,7 @@ def _measured(dense: Tensor, pruned: Tensor, level: int) -> Counter[str]:
     )
 
 
-def _parameters(model: nn.Module) -> list[str]:
+def parameter_names(model: nn.Module) -> list[str]:
     """The names of all parameters in the order of their registration; of those that are one tensor, the first.
 
     Where weights are loaded and freed again, tied ones are told apart no longer; then what the model declares is asked.

@@ -23,6 +23,43 @@ def sentences(repo_id: str, revision: str | None = None, token: str | None = Non
         raise UserError(explain(error, repo_id, revision, has_token=_has_token(token))) from error
 
 
+@contextmanager
+def uploading(repo_id: str) -> Iterator[None]:
+    """The same for what goes wrong while something is written to a repository, with a token."""
+    try:
+        yield
+    except UserError:
+        raise
+    except _failures() as error:
+        raise UserError(explain_upload(error, repo_id)) from error
+
+
+def explain_upload(error: BaseException, repo_id: str) -> str:
+    """The sentence for ``error``. It never repeats what the Hub said, which may quote the request."""
+    from huggingface_hub import errors
+
+    chain = list(_causes(error))
+    if any(isinstance(cause, errors.HFValidationError) for cause in chain):
+        return f"{repo_id!r} is not a name for a repository; it looks like owner/name."
+    for cause in chain:
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if status in _UPLOADS:
+            return _UPLOADS[status].format(repo_id)
+        if status is not None and (sentence := _by_status(status, cause, repo_id, has_token=True)):
+            return sentence
+    return f"The Hugging Face Hub stopped answering while {repo_id} was uploaded; check the connection and try again."
+
+
+_UPLOADS = {
+    400: "The Hugging Face Hub does not accept {} as a repository; choose another name.",
+    401: "The Hugging Face token was not accepted; make a new one that may write, and try again.",
+    403: "The token in use may not write to {}; use one with write access, or a repository of your own.",
+    404: "There is no owner for {} on the Hugging Face Hub, or the token in use may not see it; check the name.",
+    409: "{} was made or changed by someone else at the same moment; look at it, then try again or choose another name.",
+    413: "The Hugging Face Hub takes no more from this account: its storage is full; make room there.",
+}
+
+
 def explain(error: BaseException, repo_id: str, revision: str | None, *, has_token: bool) -> str:
     """The sentence for ``error``. huggingface_hub wraps a status it cannot get round, so causes are looked at too."""
     from huggingface_hub import errors
