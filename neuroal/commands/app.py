@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from neuroal.commands import compare, evaluate, models, prune, runs, serve, sweep
+from neuroal.commands import compare, evaluate, export, models, prune, runs, serve, sweep
 from neuroal.commands.command import PROGRAM, Terminated, add_command
 from neuroal.commands.output import EXIT_CODES, Code, abandon
 
@@ -39,6 +39,9 @@ def build() -> typer.Typer:
     add_command(app, compare.compare, compare.COMPARE_EXAMPLES)
     add_command(app, sweep.sweep, sweep.SWEEP_EXAMPLES, settings=sweep.SWEEP_SETTINGS)
     app.add_typer(runs.build(), name="runs")
+    add_command(app, export.export, export.EXPORT_EXAMPLES)
+    add_command(app, export.decode, export.DECODE_EXAMPLES)
+    add_command(app, export.push, export.PUSH_EXAMPLES)
     add_command(app, models.models, models.MODELS_EXAMPLES)
     add_command(app, serve.serve, serve.SERVE_EXAMPLES, logs=True)
     return app

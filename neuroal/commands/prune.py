@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neuroal.commands.export import Form, check_target, exported
 from neuroal.commands.output import Code, Output
 from neuroal.commands.report import Document, Record, document, tell, tell_search
 from neuroal.commands.settings import EVERYTHING, MEASURING, Settings, spec_from
@@ -15,6 +16,7 @@ from neuroal.folding.titles import title
 from neuroal.runs.spec import RunSpec
 
 if TYPE_CHECKING:
+    from neuroal.commands.workplace import Shelf
     from neuroal.runs.workshop import Workshop
 
 Spec = Annotated[str | None, typer.Argument(metavar="SPEC", help="A spec as JSON: a file, or - for stdin.")]
@@ -30,6 +32,7 @@ PRUNE_EXAMPLES = (
     "prune --pruner sparsegpt --top-up owl --sparsity 0.6 --evaluations perplexity,divergence",
     "prune --top-up custom --block-sparsity 0.4,0.5,0.5,0.6,0.6,0.6,0.7,0.7 --model tiny",
     "prune spec.json --seed 1 --json",
+    "prune --model tiny --sparsity 0.6 --out ./tiny-60",
     "prune --source own --text-file my-text.txt --no-store",
     "prune --pattern 2:4 --step block --dry-run",
 )
@@ -47,12 +50,17 @@ def prune(
     again: Again = False,
     no_store: NoStore = False,
     dry_run: DryRun = False,
+    target: Annotated[str | None, typer.Option("--out", metavar="PATH", help="Export the pruned model there.")] = None,
+    form: Form = "folder",
 ) -> Code | None:
     """Prunes a model and measures what it costs. The run is kept, and stands in the page's history."""
     asked = spec_from(given, spec)
+    if target:
+        check_target(form, target)
     if dry_run:
         return foreseen(out, asked)
-    told, records, code = answer(out, asked, again=again, stored=not no_store)
+    made = (form, target) if target else None
+    told, records, code = answer(out, asked, again=again, stored=not no_store, made=made)
     tell(out, told, records)
     return code
 
@@ -101,8 +109,13 @@ def foreseen(out: Output, spec: RunSpec) -> None:
     out.line(f"Key {spec.key()}")
 
 
-def answer(out: Output, spec: RunSpec, *, again: bool, stored: bool) -> tuple[Document, list[Record], Code]:
+def answer(
+    out: Output, spec: RunSpec, *, again: bool, stored: bool, made: tuple[str, str] | None = None
+) -> tuple[Document, list[Record], Code]:
     """The answer to a question, from the store or by a run of its own.
+
+    Args:
+        made: the form and the path of what is exported of a run that finished.
 
     Returns:
         the document, which is the command's too; the log of the run; how the process is to end.
@@ -115,15 +128,25 @@ def answer(out: Output, spec: RunSpec, *, again: bool, stored: bool) -> tuple[Do
                 out.say("This question was answered before; --again asks it anew.")
                 records, _ = shelf.runs.read(run_id)
                 out.document = document(run_id, spec.card(), spec.key(), records, answered=True)
+                _export(out, shelf, run_id, made)
                 return out.document, records, Code.OK
     with working(stored) as workshop:
-        return _done(out, workshop, spec, again=again, stored=stored)
+        run_id, records, code = _done(out, workshop, spec, again=again, stored=stored)
+        out.document = document(run_id if stored else "", spec.card(), spec.key(), records, answered=False)
+        if code == Code.OK:
+            _export(out, workshop, run_id, made)
+        return out.document, records, code
+
+
+def _export(out: Output, where: Workshop | Shelf, run_id: str, made: tuple[str, str] | None) -> None:
+    if made:
+        out.document["export"] = exported(out, where, run_id, *made)
 
 
 def _done(
     out: Output, workshop: Workshop, spec: RunSpec, *, again: bool, stored: bool
-) -> tuple[Document, list[Record], Code]:
-    """Does a run, as :func:`answer`."""
+) -> tuple[str, list[Record], Code]:
+    """Does a run; returns its id, its log, and how the process is to end."""
     from neuroal.commands.progress import Watch
     from neuroal.commands.workplace import followed
     from neuroal.importing import import_engine
@@ -135,6 +158,4 @@ def _done(
     jobs = workshop.jobs
     run_id = jobs.start(spec, again=True) if again else workshop.start(spec)
     code = followed(out, jobs, run_id, Watch(out), lambda: jobs.cancel(run_id), stored)
-    records, _ = jobs.read(run_id)
-    out.document = document(run_id if stored else "", spec.card(), spec.key(), records, answered=False)
-    return out.document, records, code
+    return run_id, jobs.read(run_id)[0], code

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neuroal.commands.output import Busy, Code, Output
 from neuroal.commands.progress import Watch
@@ -27,6 +27,11 @@ from neuroal.runs.workshop import Workshop, masks_in, stored_in
 from neuroal.sharing.repeat import PROGRAM
 from neuroal.sweeps.spec import SweepSpec
 from neuroal.sweeps.sweeps import KIND
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from neuroal.models.loading import LanguageModel
 
 # Seconds between two looks at what has happened, and that are waited for another process to let go of the store.
 LOOK_SECONDS, PATIENCE = 0.05, 2.0
@@ -75,6 +80,26 @@ class Shelf:
         if len(found) > 1 and not exact:
             raise UserError(f"Several runs are called {said!r}: {', '.join(found)}; give more of an id.")
         return (exact or found)[0]
+
+    @property
+    def jobs(self) -> Registry:
+        """As of a workshop."""
+        return self.runs
+
+    def pair(self, run_id: str) -> tuple[LanguageModel, nn.Module]:
+        """As of a workshop: the dense model and the pruned twin of a finished run.
+
+        Raises:
+            UserError: the run has not finished, or what it kept is gone.
+        """
+        if (status := self.runs.status(run_id)) != "finished":
+            raise UserError(f"This run is {status}; there is a pruned model once it has finished.")
+        from neuroal.models.loading import load
+        from neuroal.runs.masks_file import rebuilt_twin
+
+        spec = self.runs.spec(run_id)
+        lm = load(spec.model, revision=spec.revision, dtype=spec.dtype)
+        return lm, rebuilt_twin(masks_in(self.folder, run_id), lm)
 
     def registry(self, run_id: str) -> Registry:
         """Of the runs, or of the sweeps."""
