@@ -53,7 +53,7 @@ app = build()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line once; returns the code to exit with."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, _terminate)
     # Completion is for a command of its own name: shells cannot complete what comes after "python -m".
     completing = any(word.startswith(("--show-completion", "--install-completion")) for word in given[:1])
     called = NAME if completing or f"_{NAME.upper()}_COMPLETE" in os.environ or _is_installed() else PROGRAM
@@ -66,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(Code.PIPE_CLOSED if error.errno == errno.EPIPE else Code.FAILED)
     except Exception as error:
         return _misused(error, "--json" in given)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _misused(error: Any, as_json: bool) -> int:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from neuroal.commands.output import Code, Output
+from neuroal.commands.output import Busy, Code, Output
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +28,7 @@ def serve(
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     import app
+    from neuroal.runs.instances import InUse
 
     def announce(url: str) -> None:
         if out.as_json:
@@ -37,5 +38,8 @@ def serve(
             out.line(f"The page is at {url}. Ctrl+C stops it.")
             out.finish()
 
-    app.serve(announce)
+    try:
+        app.serve(announce)
+    except InUse as error:
+        raise Busy(str(error)) from None
     out.as_json = False  # all is said
