@@ -13,8 +13,9 @@ from typing import Any
 import typer
 
 from neuroal.commands import compare, evaluate, export, models, prune, runs, serve, sweep
-from neuroal.commands.command import PROGRAM, Terminated, add_command
-from neuroal.commands.output import EXIT_CODES, Code, abandon
+from neuroal.commands.command import add_command
+from neuroal.commands.output import EXIT_CODES, Code, Terminated, abandon
+from neuroal.sharing.repeat import PROGRAM
 
 NAME = "neuroal"
 
@@ -58,28 +59,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     completing = any(word.startswith(("--show-completion", "--install-completion")) for word in given[:1])
     called = NAME if completing or f"_{NAME.upper()}_COMPLETE" in os.environ or _is_installed() else PROGRAM
     try:
-        return int(app(args=given, prog_name=called, standalone_mode=False) or 0)
+        try:
+            return int(app(args=given, prog_name=called, standalone_mode=False) or 0)
+        except Exception as error:
+            return int(_misused(error, "--json" in given))
     except KeyboardInterrupt as stop:
         return int(Code.TERMINATED if isinstance(stop, Terminated) else Code.INTERRUPTED)
     except OSError as error:
         abandon(sys.stdout)
         return int(Code.PIPE_CLOSED if error.errno == errno.EPIPE else Code.FAILED)
-    except Exception as error:
-        return _misused(error, "--json" in given)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _misused(error: Any, as_json: bool) -> int:
+def _misused(error: Any, as_json: bool) -> Code:
     """Typer refuses an option or a command; it does not say so itself, because that would be no JSON."""
+    if type(error).__name__ == "Abort":
+        return Code.INTERRUPTED
     if not hasattr(error, "format_message"):
-        if type(error).__name__ == "Abort":
-            return int(Code.INTERRUPTED)
         raise error
     error.show(file=sys.stderr)
     if as_json:
-        print(json.dumps({"error": error.format_message(), "code": int(Code.MISUSED)}, indent=1))
-    return int(Code.MISUSED)
+        print(json.dumps({"error": error.format_message(), "code": int(Code.MISUSED)}, indent=1), flush=True)
+    return Code.MISUSED
 
 
 def _is_installed() -> bool:

@@ -13,18 +13,14 @@ from typing import Annotated, Any
 
 import typer
 
-from neuroal.commands.output import Busy, Code, Misuse, Output, abandon
-from neuroal.commands.settings import parameters, taken
+from neuroal.commands.asked import taken
+from neuroal.commands.output import Busy, Code, Misuse, Output, Terminated, abandon
+from neuroal.commands.settings import parameters
 from neuroal.errors import UserError
-
-PROGRAM = "python -m neuroal"
+from neuroal.sharing.repeat import PROGRAM
 
 _JSON = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")]
 _DEBUG = Annotated[bool, typer.Option("--debug", help="Show tracebacks, and what the libraries log.")]
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: as Ctrl+C, from a supervisor."""
 
 
 def add_command(

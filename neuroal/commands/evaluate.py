@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuroal.commands.asked import spec_from
 from neuroal.commands.output import Code, Misuse, Output
 from neuroal.commands.report import document, tell, tell_figures
-from neuroal.commands.settings import MEASURING, Settings, option_of, spec_from
+from neuroal.commands.settings import MEASURING, Settings, option_of
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.runs.spec import RunSpec
 
@@ -83,7 +84,8 @@ def _of_run(out: Output, run_id: str, asked: RunSpec, given: Settings) -> Code:
         workshop.measure(run_id, asked)
         watch = Watch(out)
         watch.fold_before(jobs.read(run_id)[0][:before])
-        code = followed(out, jobs, run_id, watch, lambda: jobs.cancel(run_id))
+        again = f"evaluate {run_id} --evaluations {','.join(asked.evaluations)}"
+        code = followed(out, jobs, run_id, watch, lambda: jobs.cancel(run_id), again=again)
         records, _ = jobs.read(run_id)
         spec = jobs.spec(run_id)
     told = out.document = document(run_id, spec.card(), spec.key(), records, answered=False)

@@ -11,6 +11,7 @@ import typer
 
 from neuroal.commands.output import Code, Misuse, Output
 from neuroal.commands.progress import Watch
+from neuroal.commands.settings import completing
 from neuroal.errors import UserError
 from neuroal.export.forms import FORMS, find_form
 from neuroal.models.memory import gigabytes
@@ -21,12 +22,7 @@ if TYPE_CHECKING:
 FORM_HELP = f"One of: {', '.join(FORMS)}."
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Id or its beginning, name, link, or last.")]
-Form = Annotated[
-    str,
-    typer.Option(
-        "--form", help=FORM_HELP, autocompletion=lambda begun: [name for name in FORMS if name.startswith(begun)]
-    ),
-]
+Form = Annotated[str, typer.Option("--form", help=FORM_HELP, autocompletion=completing(FORMS))]
 
 EXPORT_EXAMPLES = (
     "export last --out ./my-pruned-model",

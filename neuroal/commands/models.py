@@ -31,7 +31,7 @@ def models(out: Output) -> Code | None:
             for each in found
         ],
     )
-    out.line("Any decoder-only model of the Hugging Face Hub, or a local folder, can be named too.")
+    out.say("Any decoder-only model of the Hugging Face Hub, or a local folder, can be named too.")
 
 
 def _described(entry: MenuEntry) -> dict[str, object]:

@@ -47,6 +47,10 @@ class Misuse(UserError):
     """An option, a file or a value that is not allowed: exit code 2."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: as Ctrl+C, from a supervisor."""
+
+
 class Busy(UserError):
     """Another process uses the data folder: exit code 3."""
 

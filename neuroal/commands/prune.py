@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neuroal.commands.asked import spec_from
 from neuroal.commands.export import Form, check_target, exported
 from neuroal.commands.output import Code, Output
 from neuroal.commands.report import Document, Record, document, tell, tell_search
-from neuroal.commands.settings import EVERYTHING, MEASURING, Settings, spec_from
+from neuroal.commands.settings import EVERYTHING, MEASURING, Settings
 from neuroal.folding.status import lambda_text
 from neuroal.folding.titles import title
 from neuroal.runs.spec import RunSpec

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuroal.commands.asked import STDIN, as_setting, read_bytes, settings_from
 from neuroal.commands.output import Code, Misuse, Output
-from neuroal.commands.settings import EVERYTHING, FIELDS, STDIN, Settings, as_setting, read_bytes, settings_from
+from neuroal.commands.settings import EVERYTHING, FIELDS, Settings
 from neuroal.errors import UserError, did_you_mean
 from neuroal.folding.status import fixed
 from neuroal.folding.sweep_fold import fold_sweep_all

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroal.commands.output import Busy, Code, Output
+from neuroal.commands.output import Busy, Code, Output, Terminated
 from neuroal.commands.progress import Watch
 from neuroal.errors import UserError
 from neuroal.models.cache import data_folder
@@ -151,17 +151,24 @@ def working(stored: bool = True, instead: str = "") -> Iterator[Workshop]:
 
 
 def followed(
-    out: Output, runs: Registry, run_id: str, watch: Watch, cancel: Callable[[], Any], stored: bool = True
+    out: Output,
+    runs: Registry,
+    run_id: str,
+    watch: Watch,
+    cancel: Callable[[], Any],
+    stored: bool = True,
+    again: str = "",
 ) -> Code:
     """Shows a run until it is over, and says how to go on with one that did not finish.
 
     Args:
         cancel: ends it; called at the first Ctrl+C. A second one is raised, and so is SIGTERM.
         stored: whether it is kept.
+        again: the command that goes on, where it is not that of a run.
     """
-    from neuroal.commands.command import Terminated
-
-    hint = f"Go on with: {PROGRAM} runs resume {run_id}" if stored else "Nothing of it is kept (--no-store)."
+    hint = (
+        f"Go on with: {PROGRAM} {again or f'runs resume {run_id}'}" if stored else "Nothing of it is kept (--no-store)."
+    )
     stopped = False
     try:
         try:

@@ -18,8 +18,8 @@ import pytest
 from typer.main import get_command
 
 from neuroal.commands.app import app, build, main
+from neuroal.commands.asked import spec_from, taken
 from neuroal.commands.output import EXIT_CODES
-from neuroal.commands.settings import spec_from, taken
 from neuroal.models.cache import data_folder
 from tests.runs.helpers import PATIENCE
 

@@ -13,7 +13,7 @@ from typer.main import get_command
 
 import neuroal
 from neuroal.commands.app import build
-from neuroal.commands.settings import spec_from, taken
+from neuroal.commands.asked import spec_from, taken
 from neuroal.runs.examples import load_examples
 from neuroal.runs.spec import RunSpec
 from neuroal.sharing.repeat import PROGRAM, SPEC_FILE, TEXT_FILES, command, repeated
@@ -100,7 +100,7 @@ def test_every_setting_has_an_option() -> None:
         words = shlex.split(command(card))
         context = get_command(build()).commands["prune"].make_context("prune", words[4:])
         given = taken(dict(context.params))
-        from neuroal.commands.settings import settings_from
+        from neuroal.commands.asked import settings_from
 
         assert settings_from(given)[field.name] == value, field.name
 
