@@ -1,4 +1,4 @@
-"""The question that options ask, and a file that they go over: read into the one class that the page's form is read into.
+"""The question that options ask, over that of a file where there is one: into the class that a form gives.
 
 A file is a spec, a config card, or any JSON document that has one under "spec".
 """

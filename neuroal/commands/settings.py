@@ -31,7 +31,6 @@ MEASURING = (
 CALIBRATION = ("source", "text", "samples", "length", "prune_samples", "seed")
 
 BUDGETS = {name.lower(): sizes for name, sizes in PRESETS.items()}
-_SIZES = tuple(dict.fromkeys(name for sizes in PRESETS.values() for name in sizes))
 
 Settings = dict[str, Any]
 
