@@ -31,7 +31,8 @@ def models(out: Output) -> Code | None:
             for each in found
         ],
     )
-    out.say("Any decoder-only model of the Hugging Face Hub, or a local folder, can be named too.")
+    if not out.as_json:
+        out.say("Any decoder-only model of the Hugging Face Hub, or a local folder, can be named too.")
 
 
 def _described(entry: MenuEntry) -> dict[str, object]:

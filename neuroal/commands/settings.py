@@ -39,7 +39,7 @@ def parameters(names: Collection[str]) -> list[inspect.Parameter]:
     """Options for these settings, as typer reads them from a signature; none of them is required."""
     ordered = sorted((name for name in FIELDS if name in names), key=_place)
     found = [_parameter(name, *_option(name)) for name in ordered]
-    if {"samples", "eval_windows"} <= set(names):
+    if "samples" in names:
         told = "; ".join(f"{name}: {_sizes(sizes)}" for name, sizes in BUDGETS.items())
         shown: Settings = {"help": f"Sizes in one word ({told}).", "rich_help_panel": "Method"}
         option = typer.Option("--budget", metavar="NAME", autocompletion=completing(BUDGETS), **shown)

@@ -21,6 +21,7 @@ from neuroal.commands.app import app, build, main
 from neuroal.commands.asked import spec_from, taken
 from neuroal.commands.output import EXIT_CODES
 from neuroal.models.cache import data_folder
+from neuroal.runs.instances import SECOND, InUse
 from tests.runs.helpers import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,7 +100,7 @@ def test_near_misses_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr()
     assert "--sparsity" in said.err and json.loads(said.out)["code"] == 2
     assert main(["prune", "--samples", "many"]) == 2
-    assert "many" in capsys.readouterr().err
+    assert "--samples" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def run_program(words: list[str], folder: Path, **more: str) -> subprocess.Compl
 
 def sweeping(folder: Path, model: Path) -> list[str]:
     """A run that is long enough to be stopped."""
-    sizes = ["--samples", "64", "--length", "128", "--mode", "exact", "--evaluations", "none"]
+    sizes = ["--samples", "16", "--length", "64", "--mode", "exact", "--evaluations", "none"]
     return ["prune", "--model", str(model), "--dtype", "float32", *sizes]
 
 
@@ -210,32 +211,28 @@ def test_an_answer_that_does_not_fit_the_disk_is_a_sentence(tmp_path: Path) -> N
     assert found.stderr == "The answer could not be written: No space left on device.\n"
 
 
-def test_a_terminal_gets_a_bar_and_NO_COLOR_takes_the_colours(tmp_path: Path, model_folder: Path) -> None:
+def test_a_terminal_gets_a_bar_and_no_colours_where_NO_COLOR_says_so(tmp_path: Path, model_folder: Path) -> None:
     """A pseudo-terminal stands for stderr."""
     sizes = ["--lambdas", "0.1", "--samples", "2", "--length", "32", "--evaluations", "none", "--no-store"]
-    for more, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
-        ours, theirs = os.openpty()
-        words = [sys.executable, "-m", "neuroal", "prune", "--model", str(model_folder), *sizes]
-        child = subprocess.Popen(
-            words, cwd=ROOT, env=environment(tmp_path, TERM="xterm", **more), stdout=subprocess.PIPE, stderr=theirs
-        )
+    words = [sys.executable, "-m", "neuroal", "prune", "--model", str(model_folder), *sizes]
+    ours, theirs = os.openpty()
+    seen = environment(tmp_path, TERM="xterm", NO_COLOR="1")
+    with subprocess.Popen(words, cwd=ROOT, env=seen, stdout=subprocess.PIPE, stderr=theirs) as child:
         os.close(theirs)
-        drawn = b""
-        while True:
-            try:
-                read = os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not read:
-                break
-            drawn += read
-        os.close(ours)
+        drawn = b"".join(iter(lambda: read_terminal(ours), b""))
         answer = child.stdout.read().decode()
-        child.stdout.close()
-        assert child.wait() == 0, drawn
-        assert "━".encode() in drawn and b"\x1b[2K" in drawn, "a bar is drawn again and again"
-        assert bool(re.search(rb"\x1b\[[\d;]*3\d", drawn)) == coloured
-        assert "\x1b" not in answer, "stdout is no terminal"
+    os.close(ours)
+    assert child.returncode == 0, drawn
+    assert "━".encode() in drawn and b"\x1b[2K" in drawn, "a bar is drawn again and again"
+    assert not re.search(rb"\x1b\[[\d;]*[34]\d[\d;]*m", drawn), "no colour"
+    assert "\x1b" not in answer, "stdout is no terminal"
+
+
+def read_terminal(end: int) -> bytes:
+    try:
+        return os.read(end, 65536)
+    except OSError:  # the other end is closed
+        return b""
 
 
 def test_the_page_is_served(tmp_path: Path) -> None:
@@ -250,14 +247,23 @@ def test_the_page_is_served(tmp_path: Path) -> None:
         import httpx
 
         assert httpx.get(url, timeout=PATIENCE).status_code == 200
-        refused = run_program(["serve", "--json"], tmp_path, **more)
-        assert refused.returncode == 3 and "Another process of this app" in json.loads(refused.stdout)["error"]
         child.send_signal(signal.SIGTERM)
         assert (child.wait(PATIENCE), child.stdout.read().strip()) == (0, "")
     finally:
         child.kill()
         child.wait()
         child.stdout.close()
+
+
+def test_serving_beside_the_app_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import app as page
+
+    def refused(_: Any) -> None:
+        raise InUse
+
+    monkeypatch.setattr(page, "serve", refused)
+    assert main(["serve", "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["error"] == SECOND
 
 
 def free_port() -> int:

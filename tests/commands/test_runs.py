@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from neuroal.commands import workplace
 from neuroal.models.cache import data_folder
 from neuroal.models.menu import MENU
 from neuroal.runs.store import Store
@@ -154,8 +155,11 @@ def test_the_menu_says_what_is_here(call: Call, monkeypatch: pytest.MonkeyPatch,
     assert call("models").out.splitlines()[2].split("\t")[:2] == ["tiny", "1.7M"]
 
 
-def test_beside_the_app_runs_are_read_and_named_but_not_made(call: Call, finished: Finished, small: list[str]) -> None:
+def test_beside_the_app_runs_are_read_and_named_but_not_made(
+    call: Call, finished: Finished, small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The app has the SQLite file for itself."""
+    monkeypatch.setattr(workplace, "PATIENCE", 0.1)
     run_id = finished()
     app = Workshop(data_folder())
     try:
