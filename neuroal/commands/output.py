@@ -18,6 +18,7 @@ from neuroal.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 class Code(IntEnum):
@@ -41,6 +42,10 @@ EXIT_CODES = {
     Code.PIPE_CLOSED: "whoever read the output went away",
     Code.TERMINATED: "stopped by SIGTERM; a run can be resumed",
 }
+
+
+# Letters of a word that a column of text has room for; a longer one goes on in the next line.
+LONGEST_WORD = 20
 
 
 class Misuse(UserError):
@@ -83,6 +88,11 @@ class Output:
         """Whether progress may be drawn."""
         return self.stderr.isatty() and not self.errors.is_dumb_terminal
 
+    @property
+    def terminal(self) -> bool:
+        """Whether a person reads the answer as it comes."""
+        return self.stdout.isatty()
+
     def say(self, sentence: str) -> None:
         """A notice, to stderr; nobody may be listening there any more."""
         with suppress(OSError, ValueError):
@@ -97,24 +107,25 @@ class Output:
             print(text, file=self.stdout)
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A part of the answer: aligned in a terminal, else cells apart by tabs. The first column is text, the others
-        are set to the right."""
+        """A part of the answer: aligned in a terminal that is wide enough, in a narrower one a line a cell, and where
+        there is none cells apart by tabs."""
         if self.as_json:
             return
-        if not self.stdout.isatty():
+        rows = [list(row) for row in rows]
+        if not self.terminal:
             for row in (head, *rows):
                 self.line("\t".join(" ".join(cell.split()) for cell in row))
             return
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
-        drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for i, name in enumerate(head):
-            drawn.add_column(Text(name), justify="right" if i and _is_number(rows, i) else "left", overflow="fold")
+        used = [i for i in range(len(head)) if any(row[i] for row in rows)]
+        head, rows = [head[i] for i in used], [[row[i] for i in used] for row in rows]
+        console = _console(self.stdout)
+        if _least_width(head, rows) <= console.width:
+            console.print(_table(head, rows))
+            return
         for row in rows:
-            drawn.add_row(*(Text(cell) for cell in row))
-        _console(self.stdout).print(drawn)
+            for name, cell in zip(head, row, strict=True):
+                console.print(f"{name}: {cell}" if name else cell, markup=False, highlight=False, soft_wrap=True)
+            self.line()
 
     def finish(self) -> None:
         """Writes the document, and all that is still to be written."""
@@ -124,8 +135,40 @@ class Output:
         self.stdout.flush()
 
 
-def _is_number(rows: Iterable[Sequence[str]], i: int) -> bool:
-    return all(row[i][:1] in "0123456789-–+" for row in rows)
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Figures are set to the right and kept whole, as is what has no blank; the other columns share what is left."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(head):
+        figures = _are_figures(rows, i)
+        drawn.add_column(
+            Text(name), justify="right" if figures else "left", no_wrap=_is_whole(rows, i), overflow="fold"
+        )
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    return drawn
+
+
+def _are_figures(rows: Sequence[Sequence[str]], i: int) -> bool:
+    return i > 0 and all(row[i][:1] in "0123456789-–+" for row in rows)
+
+
+def _is_whole(rows: Sequence[Sequence[str]], i: int) -> bool:
+    return _are_figures(rows, i) or not any(" " in row[i] for row in rows)
+
+
+def _least_width(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Letters of a line in which no figure is cut, and no word into more pieces than can be read."""
+    width = 0
+    for i, name in enumerate(head):
+        pieces = [name, *(row[i] for row in rows)]
+        if not _is_whole(rows, i):
+            pieces = [word[:LONGEST_WORD] for piece in pieces for word in piece.split()]
+        width += max(map(len, pieces), default=0) + 2
+    return width
 
 
 def _console(file: TextIO) -> Console:

@@ -29,6 +29,9 @@ Tags = Annotated[list[str] | None, typer.Option("--tag", help="Only runs with th
 Order = Annotated[str, typer.Option("--order", help="created, status, name, model, sparsity, perplexity, seconds ...")]
 Ascending = Annotated[bool, typer.Option("--ascending", help="The smallest or oldest first.")]
 
+# Letters of an id in a terminal: enough for every command.
+BRIEF = 8
+
 _ABOUT = "Lists, shows, changes, resumes and shares runs that are kept."
 
 
@@ -90,8 +93,8 @@ def _listed(
         entries, total = shelf.store.history(query)
     out.document = {"total": total, "runs": [{**dataclasses.asdict(e), "title": title(e.summary)} for e in entries]}
     out.table(
-        ["run", "created", "status", "question", "name", "perplexity", "uniform", "dense", "tags"],
-        [_row(entry) for entry in entries],
+        ["run", "created", "status", "question", "name", "perplexity", "uniform", "tags"],
+        [_row(entry, out.terminal) for entry in entries],
     )
     if total > len(entries):
         out.say(f"{len(entries)} of {total} runs; --limit shows more.")
@@ -99,10 +102,20 @@ def _listed(
         out.say("No runs." if text or status or tags else "No runs yet.")
 
 
-def _row(entry: Entry) -> list[str]:
-    figures = [_number(entry.summary[name]) for name in ("perplexity", "perplexity_uniform", "perplexity_dense")]
+def _row(entry: Entry, brief: bool) -> list[str]:
+    """The cells of a run; in a terminal as much of id and time as tells them apart."""
+    figures = [_number(entry.summary[name]) for name in ("perplexity", "perplexity_uniform")]
     created = entry.created[:16].replace("T", " ")
-    return [entry.id, created, entry.status, title(entry.summary), entry.name, *figures, ", ".join(entry.tags)]
+    run_id = entry.id[:BRIEF] if brief else entry.id
+    return [
+        run_id,
+        created[5:] if brief else created,
+        entry.status,
+        title(entry.summary),
+        entry.name,
+        *figures,
+        ", ".join(entry.tags),
+    ]
 
 
 def _number(value: float | None) -> str:

