@@ -20,6 +20,7 @@ with uncollected():
     from fastapi import FastAPI
 
     from components.bundles import add_bundle_route
+    from components.export_route import add_export_route
     from components.learn_route import Lessons, add_learn_route
     from components.listing import Listing, whose_from_environment
     from components.listing_route import add_listing_route
@@ -95,6 +96,7 @@ def _add_routes(app: FastAPI, workshop: Workshop, records: Records, listing: Lis
     add_learn_route(app, Lessons())
     add_matrix_route(app, workshop.inspector)
     add_repeat_route(app, records)
+    add_export_route(app, workshop.exporter)
 
 
 def _interrupt(*_: object) -> None:

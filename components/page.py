@@ -13,6 +13,7 @@ from gradio.events import Dependency
 from components.bundles import adopted
 from components.compare import build_compare, wire_compare
 from components.controls import OWN_TEXTS
+from components.export_panel import ExportPanel, build_sign_in, wire_export
 from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
 from components.gallery import Gallery, look_at, replayed, wire_gallery
 from components.history import build_history, wire_history
@@ -101,6 +102,8 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
                     first = replayed(next(iter(records.examples.values()), None))
                     live = LiveRun(first)
                     matrix = MatrixPanel({"run": first.get("run", "")})
+                    build_sign_in()
+                    away = ExportPanel({"run": first.get("run", "")})
             with gr.Tab("Learn", id="learn"):
                 LearnPath(elem_id="learn")
             with gr.Tab("Compare", id="compare") as compare_tab:
@@ -112,6 +115,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         wire_form(form)
         wire_ratios(form, live, records.read)
         wire_matrix(matrix, live)
+        wire_export(away, live)
         _wire_engine(clock, engine, warmup)
         _wire_estimate(page, form, actions)
         started = _wire_run(form, actions, run_id, live, workshop)

@@ -78,7 +78,7 @@ def encoded(tensor: Tensor) -> Encoded:
     Raises:
         UserError: it is not an ordinary dense tensor of real numbers, or its content is not loaded.
     """
-    bits = _bits(tensor)
+    bits = bits_of(tensor)
     kept = bits != 0
     # compress needs a sixth of the time of an index by a mask
     values = torch.from_numpy(bits.compress(kept)).view(tensor.dtype)
@@ -98,7 +98,7 @@ def decoded(code: Encoded) -> Tensor:
     at = np.flatnonzero(unpacked)  # an index by numbers, made once, is faster than one by a mask
     if code.values.shape != at.shape or unpacked[n:].any():
         raise UserError(DAMAGED.format(f"its mask does not fit its {code.values.numel()} values"))
-    values = _bits(code.values)
+    values = bits_of(code.values)
     bits = np.zeros(n, values.dtype)
     bits[at] = values
     return torch.from_numpy(bits).view(code.values.dtype).reshape(code.shape)
@@ -106,7 +106,7 @@ def decoded(code: Encoded) -> Tensor:
 
 def compressed(tensor: Tensor, level: int = LEVEL) -> bytes:
     """The tensor's bytes, row-major and in the machine's order, as one zstd frame that tells its content's size."""
-    return _frame(_bits(tensor), level)
+    return _frame(bits_of(tensor), level)
 
 
 def decompressed(frame: bytes, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -131,7 +131,7 @@ def sizes(tensor: Tensor, level: int = LEVEL) -> Sizes:
     Raises:
         UserError: as :func:`encoded`.
     """
-    bits = _bits(tensor)
+    bits = bits_of(tensor)
     kept = bits != 0
     values, mask = bits.compress(kept), np.packbits(kept)
     whole = len(_frame(bits, level))
@@ -140,7 +140,7 @@ def sizes(tensor: Tensor, level: int = LEVEL) -> Sizes:
     return Sizes(bits.nbytes, mask.nbytes + values.nbytes, whole, len(_frame(mask, level)) + of_values)
 
 
-def _bits(tensor: Tensor) -> Bits:
+def bits_of(tensor: Tensor) -> Bits:
     """The entries' bits as integers [entries] in row-major order, without a copy where that is how they lie."""
     plain = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.dtype.is_complex
     if not plain or tensor.dtype.itemsize not in _BITS:

@@ -64,6 +64,9 @@ FORMS: dict[str, Form] = {
     )
 }
 
+# Not a form of its own: a folder that is uploaded.
+HUB = "hub"
+
 # What is said of a form that is not made here.
 ONNX = "ONNX is not made here; take the folder, and convert it with a tool of your choice."
 

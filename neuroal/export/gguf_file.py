@@ -16,12 +16,14 @@ from neuroal.errors import UserError
 from neuroal.export.card import LICENCES
 from neuroal.export.checkpoint import checkpoint_bytes, unmarked
 from neuroal.export.events import ExportStep
-from neuroal.export.gguf_layout import Layout, layout_of, stored
+from neuroal.export.gguf_layout import REFUSED, Layout, layout_of, stored
 from neuroal.export.gguf_tokens import same_tokens, write_tokens
 from neuroal.export.provenance import Provenance
 from neuroal.export.source import Source
-from neuroal.export.verify import MISMATCH, iter_verify
+from neuroal.export.verify import UNREADABLE, iter_verify
 from neuroal.residence import read_parameter
+
+DIFFERENT = REFUSED.format("what is read back from the file is not the same, {}")
 
 CONVERTING = "Writing the tensors in the order that llama.cpp keeps them in."
 
@@ -55,7 +57,7 @@ def iter_gguf(source: Source, known: Provenance, aside: Path, target: Path) -> G
             done += weight.numel() * weight.element_size()
             yield ExportStep("convert", CONVERTING, done, total)
     count = yield from _iter_read(layout, target)
-    checked = yield from iter_verify(source, known, target.parent, _reading(model, target))
+    checked = yield from iter_verify(source, known, target.parent, _reading(model, target), DIFFERENT)
     tokens = in_background("verify", lambda *_: _same_tokenizer(source, model, target), join=True)
     yield from mapped(tokens, lambda _: ExportStep("check", "Reading its tokenizer again."))
     return (
@@ -133,7 +135,7 @@ def _iter_read(layout: Layout, target: Path) -> Generator[ExportStep, None, int]
     reading = in_background("verify", lambda *_: {t.name for t in GGUFReader(target).tensors}, join=True)
     found = yield from mapped(reading, lambda _: ExportStep("check", "Reading the GGUF file again."))
     if found != set(layout.names):
-        raise UserError(MISMATCH.format("its GGUF file holds other tensors"))
+        raise UserError(DIFFERENT.format("it holds other tensors"))
     return len(found)
 
 
@@ -154,5 +156,5 @@ def _same_tokenizer(source: Source, model: Any, target: Path) -> None:
     try:
         read = AutoTokenizer.from_pretrained(target.parent, gguf_file=target.name, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(MISMATCH.format("transformers cannot read the tokenizer from its GGUF file")) from error
+        raise UserError(DIFFERENT.format(UNREADABLE)) from error
     same_tokens(source.tokenizer, read, model.get_input_embeddings().num_embeddings)

@@ -7,9 +7,11 @@ instead of its values, and where each of them lands is then undone. What cannot 
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from neuroal.errors import UserError
 from neuroal.evaluation.footprint import parameter_names
 
 REFUSED = "This model cannot be exported as GGUF: {}. Take the folder and convert it with llama.cpp's own script."
+
+TRIED = Path(__file__).resolve().parents[2] / "assets" / "gguf" / "tried.json"
 
 # Where transformers' tables have a name that a configuration lacks.
 OTHERWISE = {"context_length": "max_position_embeddings"}
@@ -82,6 +86,15 @@ def layout_of(model: Any) -> Layout:
     return Layout(arch, _settings(values, model, names), names, reader)
 
 
+def tried() -> dict[str, dict[str, Any]]:
+    """By architecture, how close llama.cpp itself came to transformers with a file made here.
+
+    transformers reads a file back by its own tables, so that what llama.cpp needs beside them would not be missed. The
+    record is made by tests/benchmarks/record_gguf.py.
+    """
+    return json.loads(TRIED.read_text(encoding="utf-8"))["architectures"]
+
+
 def _architecture(kind: str) -> str:
     """gguf's name of a model type; the two differ in hyphens and underscores at most."""
     from gguf import MODEL_ARCH_NAMES
@@ -90,6 +103,8 @@ def _architecture(kind: str) -> str:
     found = kind if kind in MODEL_ARCH_NAMES.values() else plain.get(re.sub(r"[^a-z0-9]", "", kind.lower()))
     if found is None:
         raise UserError(REFUSED.format(f"its type {kind!r} is not among the architectures of gguf"))
+    if found not in tried():
+        raise UserError(REFUSED.format(f"llama.cpp was not seen to answer alike for the type {kind!r}"))
     return found
 
 

@@ -100,10 +100,11 @@ def _uploaded(api: Any, repo_id: str, folder: Path, private: bool, secret: bool)
     existed = api.repo_exists(repo_id)
     if existed and secret and not api.model_info(repo_id).private:
         raise UserError(f"{repo_id} is public, and this run is about someone's own text; name a private repository.")
-    if not existed:
-        api.create_repo(repo_id, private=private)
     finished = False
     try:
+        if not existed:
+            api.create_repo(repo_id, private=private)
+            yield ExportStep("upload", "The repository is made.", 0, total)
         send = in_background("push", lambda *_: api.upload_folder(repo_id=repo_id, folder_path=folder), join=False)
         yield from mapped(send, lambda _: ExportStep("upload", UPLOADING, 0, total))
         hidden = bool(api.model_info(repo_id).private)

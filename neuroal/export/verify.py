@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from neuroal.background import in_background, mapped
 from neuroal.errors import UserError
+from neuroal.evaluation.encoding import bits_of
 from neuroal.evaluation.footprint import parameter_names
 from neuroal.export.events import ExportStep
 from neuroal.export.provenance import Provenance
@@ -24,38 +27,50 @@ from neuroal.models.placement import blocks_on_disk
 from neuroal.residence import execution_device, is_offloaded, read_parameter
 from neuroal.twin import skeleton
 
+log = logging.getLogger(__name__)
+
 PROMPT = "The sea was calm that morning, and 12 boats lay in the harbour."
 MOST_TOKENS = 16
 
 CHECKING = "Loading it again and comparing every weight."
 
 MISMATCH = "The exported model is not the one it was made of, so it is not offered: {}. Please report this."
+UNREADABLE = "transformers cannot load it again"
 
 # Of the free memory, what a second copy of the model may take; a larger one is compared with its blocks on disk.
 SHARE = 0.8
 
-# As an integer of the same size: a comparison of bits, in which a NaN is equal to itself and 0 is not -0.
-_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-
 
 def iter_verify(
-    source: Source, known: Provenance, folder: Path, options: Mapping[str, Any] | None = None
+    source: Source,
+    known: Provenance,
+    folder: Path,
+    options: Mapping[str, Any] | None = None,
+    refusal: str = MISMATCH,
 ) -> Generator[ExportStep, None, str]:
     """Loads ``folder`` through plain transformers and compares; returns a sentence about what was compared.
 
     Args:
         options: further ones of ``from_pretrained``.
+        refusal: what is said where it differs, with a place for in what.
 
     Raises:
         UserError: it cannot be loaded, or differs.
     """
 
     def compare(*_: Any) -> str:
-        with reloaded(source.model, folder, options or {}) as (model, report):
-            return compared(source, known, model, report)
+        try:
+            with reloaded(source.model, folder, options or {}) as (model, report):
+                return compared(source, known, model, report)
+        except Differs as difference:
+            raise UserError(refusal.format(difference)) from difference
 
     yield ExportStep("check", CHECKING)
     return (yield from mapped(in_background("verify", compare, join=True), lambda _: ExportStep("check", CHECKING)))
+
+
+class Differs(Exception):
+    """What was loaded is not the original; the message says in what, as a part of a sentence."""
 
 
 @contextmanager
@@ -78,10 +93,9 @@ def reloaded(original: nn.Module, folder: Path, options: Mapping[str, Any]) -> I
                     attn_implementation=getattr(original.config, "_attn_implementation", None),
                     **{"dtype": "auto"} | where,
                 )
-        except OSError as error:
-            raise UserError(MISMATCH.format("transformers cannot load it again")) from error
-        except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
-            raise UserError(MISMATCH.format("transformers cannot load it again")) from error
+        except (OSError, ValueError, RuntimeError, KeyError, NotImplementedError) as error:
+            log.warning("An export could not be loaded again", exc_info=error)
+            raise Differs(UNREADABLE) from error
         if "device_map" not in where:
             model = model.to(device)
         yield model.eval(), report
@@ -101,25 +115,25 @@ def compared(source: Source, known: Provenance, model: nn.Module, report: Mappin
     """Compares what was loaded with the original.
 
     Raises:
-        UserError: they differ; the sentence says in what.
+        Differs: from it.
     """
     for name in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if found := sorted(map(str, report.get(name) or ())):
-            raise UserError(MISMATCH.format(f"{len(found)} {name.replace('_', ' ')}, the first is {found[0]}"))
+            raise Differs(f"{len(found)} {name.replace('_', ' ')}, the first is {found[0]}")
     names = parameter_names(source.model)
     if other := set(names) ^ set(parameter_names(model)):
-        raise UserError(MISMATCH.format(f"only one of them has {min(other)}"))
+        raise Differs(f"only one of them has {min(other)}")
     for name in names:
         before, after = (read_parameter(each, name) for each in (source.model, model))
         if not same_bits(before, after):
-            raise UserError(MISMATCH.format(f"the weight {name} differs"))
+            raise Differs(f"the weight {name} differs")
     for each in known.linears:
         weight = read_parameter(model, f"{each.path}.weight")
         if weight.numel() - true_entries(weight != 0) != each.zeros:
-            raise UserError(MISMATCH.format(f"{each.path} has another number of zeros"))
+            raise Differs(f"{each.path} has another number of zeros")
     ids = prompt_ids(source)
     if not same_bits(logits(source.model, ids), logits(model, ids)):
-        raise UserError(MISMATCH.format("it answers a prompt otherwise"))
+        raise Differs("it answers a prompt otherwise")
     return (
         f"Checked: loaded again through transformers with no weight missing or unexpected; all {len(names):,} tensors, "
         f"the zeros of all {len(known.linears):,} pruned linears and the logits of {ids.shape[1]} tokens are equal bit "
@@ -142,9 +156,7 @@ def logits(model: nn.Module, ids: Tensor) -> Tensor:
 
 
 def same_bits(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors have the same shape, type and bits, wherever they are."""
+    """Whether two tensors have the same shape, type and bits: a NaN is equal to itself, 0 is not -0."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    kind = _BITS.get(a.dtype.itemsize)
-    a, b = (each.detach().cpu().contiguous() for each in (a, b))
-    return torch.equal(a.view(kind), b.view(kind)) if kind else torch.equal(a, b)
+    return bool(np.array_equal(bits_of(a), bits_of(b)))

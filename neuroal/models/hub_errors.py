@@ -55,7 +55,7 @@ _UPLOADS = {
     401: "The Hugging Face token was not accepted; make a new one that may write, and try again.",
     403: "The token in use may not write to {}; use one with write access, or a repository of your own.",
     404: "There is no owner for {} on the Hugging Face Hub, or the token in use may not see it; check the name.",
-    409: "{} was made or changed by someone else at the same moment; look at it, then try again or choose another name.",
+    409: "{} was made or changed by someone else meanwhile; look at it, then try again or choose another name.",
     413: "The Hugging Face Hub takes no more from this account: its storage is full; make room there.",
 }
 

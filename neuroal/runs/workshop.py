@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from neuroal.cluster.choice import cluster
 from neuroal.errors import UserError
 from neuroal.evaluation.kinds import EVALUATIONS
+from neuroal.export.exporter import Exporter
 from neuroal.importing import import_engine
 from neuroal.inspection.inspector import Inspector
 from neuroal.models.cache import data_folder
@@ -87,6 +88,7 @@ class Workshop:
         self.jobs = Jobs(store, self._cluster or self._engine, workers or slots)
         self.sweeps = Sweeps(self)
         self.inspector = Inspector(self.jobs, self.folder / "inspected", self._masks, self._pair)
+        self.exporter = Exporter(self)
         self.housekeeping = Housekeeping(self.jobs.store, self._forget)
 
     @property
@@ -143,6 +145,10 @@ class Workshop:
         first, second = (lm.model if side == DENSE else pairs[side][1] for side in (left, right))
         return lm, first, second
 
+    def has_weights(self, run_id: str) -> bool:
+        """Whether what is kept of a run's pruned model is there; it is before the run is over, where it is measured."""
+        return self._masks(run_id).exists()
+
     def _refuse_unfinished(self, run_id: str) -> None:
         try:
             status = self.jobs.status(run_id)
@@ -187,6 +193,7 @@ class Workshop:
     def close(self) -> None:
         """Stops the workers; what was going is marked as interrupted."""
         self.inspector.close()
+        self.exporter.close()
         self.sweeps.close()
         self.jobs.close()
         self.housekeeping.stop()
@@ -239,6 +246,7 @@ class Workshop:
     def _forget(self, run_id: str) -> None:
         self._masks(run_id).unlink(missing_ok=True)
         self.inspector.forget(run_id)
+        self.exporter.forget(run_id)
 
     def _masks(self, run_id: str) -> Path:
         return masks_in(self.folder, run_id)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from neuroal.export.events import ExportFinished, ExportStarted, ExportStep, PushFinished
 from neuroal.runs import events as ev
 from neuroal.runs.events import Event
 from neuroal.runs.log import ENDED, STATUS
@@ -48,6 +49,10 @@ SAMPLES: list[Event] = [
     SweepStarted(
         {"base": {}}, ({"label": "OWL", "sparsity": 0.5, "settings": {}, "control": False},), ("No.",), "2026"
     ),
+    ExportStarted("sparse", "model.sparse.zip", 10**9),
+    ExportStep("pack", "Packing.", 5, 10),
+    ExportFinished("sparse", "model.sparse.zip", 5, 10, "ab" * 32, "Checked.", 1.5),
+    PushFinished("owner/name", "https://example.org/owner/name", True, 5, 1.5),
     MemberStarted(1, "a run"),
     MemberFinished(1, "a run", "finished", True, {"perplexity": 12.5, "kl": None}, ""),
 ]

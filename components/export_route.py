@@ -1,0 +1,124 @@
+"""Taking a run's model away over HTTP, below ``/gradio_api/runs/{run_id}/export``.
+
+``GET .../export`` says what is being made and what is there. ``POST .../export`` begins (``{"form": "sparse"}``),
+uploads (``{"form": "hub", "repo": ..., "private": ..., "token": ...}``) or stops (``{"cancel": true}``), and answers
+the same. ``GET .../export/{form}`` is the file, in ranges where they are asked for.
+
+Whoever has the id of a run may take its model away, as its bundle. A token comes with the request that needs it, or
+from the session of a person who has signed in on a Space; it is handed on and not kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from components.incoming import is_foreign, json_object
+from components.listing import whose_from_environment
+from components.stream import finite, login
+from neuroal.errors import UserError
+from neuroal.export.exporter import Exporter, as_json
+from neuroal.export.forms import HUB
+
+logger = logging.getLogger(__name__)
+
+PATH = "/gradio_api/runs/{run_id}/export"
+
+MOST_BYTES = 16 * 1024
+FRESH = {"Cache-Control": "no-store"}
+
+UNKNOWN = "This run is not known here; it may have been removed."
+FAULT = "Something went wrong on the server; try again."
+FOREIGN = "Only the page of this app may take its models away."
+INCOMPLETE = "This request is incomplete, or of another version of the page; reload the page."
+
+# Addresses of a visitor who sits at the machine itself.
+HERE = ("127.0.0.1", "::1")
+
+
+def add_export_route(app: FastAPI, exporter: Exporter) -> None:
+    """Adds the routes to a Gradio app. If the app asks for a login, so do they."""
+    guarded: dict[str, Any] = {"include_in_schema": False, "dependencies": login(app)}
+
+    @app.get(PATH, **guarded)
+    async def look(run_id: str, request: Request) -> Response:
+        return await _answered(lambda: _state(exporter, run_id, request), request)
+
+    @app.post(PATH, **guarded)
+    async def act(run_id: str, request: Request) -> Response:
+        body = None if is_foreign(request) else await json_object(request, MOST_BYTES)
+        if body is None:
+            return _refusal(FOREIGN, 403)
+
+        def answer() -> Response:
+            _do(exporter, run_id, body, signed_in(request))
+            return _state(exporter, run_id, request)
+
+        return await _answered(answer, request)
+
+    @app.api_route(f"{PATH}/{{form}}", methods=["GET", "HEAD"], **guarded)
+    async def fetch(run_id: str, form: str, request: Request) -> Response:
+        def file() -> Response:
+            exporter.look(run_id)
+            path, told = exporter.shelf.file(run_id, form)
+            headers = FRESH | {"ETag": f'"{told.sha256}"'}  # by which a download that broke off may go on
+            return FileResponse(path, filename=told.name, headers=headers, media_type="application/octet-stream")
+
+        return await _answered(file, request)
+
+
+def _do(exporter: Exporter, run_id: str, body: Mapping[str, Any], token: str | None) -> None:
+    """What a visitor asks for."""
+    form, repo, given = body.get("form"), body.get("repo", ""), body.get("token") or ""
+    if body.get("cancel") is True:
+        exporter.cancel(run_id)
+    elif form == HUB and isinstance(repo, str) and isinstance(given, str):
+        exporter.push(run_id, repo, given.strip() or token, body.get("private") is not False)
+    elif isinstance(form, str) and form != HUB:
+        exporter.start(run_id, form)
+    else:
+        raise UserError(INCOMPLETE)
+
+
+def _state(exporter: Exporter, run_id: str, request: Request) -> Response:
+    known = finite(as_json(exporter.look(run_id))) | {"signed_in": signed_in(request) is not None}
+    return JSONResponse(known, headers=FRESH)
+
+
+def signed_in(request: Request) -> str | None:
+    """The token of the person who asks: of who has signed in on a Space, or, to who sits at a machine that is not
+    shared, the one that huggingface_hub keeps there."""
+    info = (request.scope.get("session") or {}).get("oauth_info")
+    if isinstance(info, dict) and info.get("expires_at", 0) > time.time():
+        return info.get("access_token")
+    forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
+    if forwarded or request.client is None or request.client.host not in HERE or whose_from_environment() != "all":
+        return None
+    from huggingface_hub import get_token
+
+    return get_token()
+
+
+async def _answered(answer: Callable[[], Response], request: Request) -> Response:
+    """What ``answer`` gives, in a thread; what goes wrong is a sentence."""
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        return _refusal(FOREIGN, 403)
+    try:
+        return await run_in_threadpool(answer)
+    except KeyError:
+        return _refusal(UNKNOWN, 404)
+    except UserError as refusal:
+        return _refusal(str(refusal), 422)
+    except Exception:
+        logger.exception("An export could not be answered")
+        return _refusal(FAULT, 500)
+
+
+def _refusal(sentence: str, status: int) -> Response:
+    return JSONResponse({"error": sentence}, status_code=status, headers=FRESH)
