@@ -49,8 +49,8 @@ def resume(out: Output, run: Run) -> Code | None:
 
 
 def cancel(out: Output, run: Run) -> Code | None:
-    """Stops a run or a sweep that another process does, where they share a PostgreSQL store."""
-    from neuroal.commands.workplace import BUSY_HERE, is_sweep, reading
+    """Stops a run or a sweep that another process does; where that has the data folder for itself, only it can."""
+    from neuroal.commands.workplace import is_sweep, reading, working
     from neuroal.runs.rows import GOING
     from neuroal.sweeps.sweeps import KIND
 
@@ -60,10 +60,14 @@ def cancel(out: Output, run: Run) -> Code | None:
         if row.status not in GOING:
             raise UserError(f"This run is {row.status}, so there is nothing to cancel.")
         kind = KIND if is_sweep(run_id) else "run"
-        if not shelf.registry(run_id).instance.ask_to_cancel(kind, run_id):
-            raise UserError(BUSY_HERE.format("press Cancel there, or Ctrl+C where the command runs"))
-    out.document = {"run": run_id, "cancelling": True}
-    out.line(f"Cancelling {run_id} at its next block.")
+        asked = shelf.registry(run_id).instance.ask_to_cancel(kind, run_id)
+    if not asked:
+        with working(instead="press Cancel there, or Ctrl+C where the command runs"):
+            pass  # whoever did it is gone, and what it left is marked as interrupted now
+    out.document = {"run": run_id, "cancelling": asked}
+    out.line(
+        f"Cancelling {run_id} at its next block." if asked else f"Nobody does {run_id} any more; it can be resumed."
+    )
 
 
 def bundle(out: Output, run: Run, target: Target) -> Code | None:

@@ -145,16 +145,16 @@ def run_program(words: list[str], folder: Path, **more: str) -> subprocess.Compl
     )
 
 
-def sweeping(folder: Path, model: Path) -> list[str]:
+def searching(model: Path, samples: int = 16) -> list[str]:
     """A run that is long enough to be stopped."""
-    sizes = ["--samples", "16", "--length", "64", "--mode", "exact", "--evaluations", "none"]
+    sizes = ["--samples", str(samples), "--length", "64", "--mode", "exact", "--evaluations", "none"]
     return ["prune", "--model", str(model), "--dtype", "float32", *sizes]
 
 
 @pytest.fixture
-def going(tmp_path: Path, model_folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A search that is under way."""
-    words = [sys.executable, "-m", "neuroal", *sweeping(tmp_path, model_folder), "--json"]
+def going(request: pytest.FixtureRequest, tmp_path: Path, model_folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A search that is under way; a parameter is the number of its samples."""
+    words = [sys.executable, "-m", "neuroal", *searching(model_folder, getattr(request, "param", 16)), "--json"]
     child = subprocess.Popen(
         words, cwd=ROOT, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -187,6 +187,21 @@ def test_a_stopped_run_is_kept_and_goes_on(
     if sent == signal.SIGINT:
         resumed = run_program(["runs", "resume", run_id, "--json"], tmp_path)
         assert (resumed.returncode, json.loads(resumed.stdout)["status"]) == (0, "finished"), resumed.stderr
+
+
+@pytest.mark.parametrize("going", [256], indirect=True)
+def test_a_second_process_reads_but_does_not_compute(
+    going: subprocess.Popen[str], tmp_path: Path, model_folder: Path
+) -> None:
+    second = run_program([*searching(model_folder), "--seed", "9", "--json"], tmp_path)
+    assert (second.returncode, json.loads(second.stdout)["code"]) == (3, 3)
+    assert len(second.stderr.splitlines()) == 1 and "--no-store" in second.stderr
+    (run,) = json.loads(run_program(["runs", "list", "--json"], tmp_path).stdout)["runs"]
+    assert run["status"] == "running"
+    going.kill()
+    going.wait()
+    said = run_program(["runs", "cancel", run["id"]], tmp_path)
+    assert said.stdout == f"Nobody does {run['id']} any more; it can be resumed.\n"
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:

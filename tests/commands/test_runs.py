@@ -177,12 +177,19 @@ def test_beside_the_app_runs_are_read_and_named_but_not_made(
         app.close()
 
 
-def test_what_the_app_does_is_cancelled_there(call: Call) -> None:
+def test_what_the_app_does_is_cancelled_there(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workplace, "PATIENCE", 0.1)
+    app = Workshop(data_folder())
+    try:
+        app.jobs.store.add_run("going-on-there", "key", "{}", private=False)
+        said = call("runs", "cancel", "going-on-there")
+        assert said.code == 3 and "press Cancel there, or Ctrl+C where the command runs" in said.err
+    finally:
+        app.close()
+    assert call("runs", "cancel", "going-on-there", "--json").json["cancelling"] is False
     store = Store(data_folder())
-    store.add_run("going-on-there", "key", "{}", private=False)
+    assert store.run("going-on-there").status == "interrupted", "whoever did it is gone"
     store.close()
-    said = call("runs", "cancel", "going-on-there")
-    assert said.code == 1 and "press Cancel there, or Ctrl+C where the command runs" in said.err
 
 
 def test_an_export_needs_only_to_read(call: Call, finished: Finished, tmp_path: Path) -> None:
