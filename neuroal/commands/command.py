@@ -47,7 +47,7 @@ def add_command(
     def run(**values: Any) -> None:
         out = Output(values.pop("json"), values.pop("debug"))
         given = (taken(values),) if settings else ()
-        with contextlib.nullcontext() if logs or out.debug else _quiet(out):
+        with contextlib.nullcontext() if logs else _logged(out):
             code = _run(out, lambda: function(out, *given, **values))
         raise typer.Exit(int(code))
 
@@ -101,7 +101,8 @@ def _told(out: Output, error: BaseException) -> Code:
         seen = "" if out.debug else " Add --debug to see where."
         sentence = said if "unexpected" not in said else f"Something unexpected went wrong: {_brief(error)}.{seen}"
     out.say(sentence)
-    out.document = {"error": sentence, "code": int(code)}
+    known = out.document if isinstance(out.document, dict) else {}  # what was done before it went wrong
+    out.document = {**known, "error": sentence, "code": int(code)}
     return code
 
 
@@ -121,12 +122,20 @@ def _code(error: BaseException) -> Code:
 
 
 @contextlib.contextmanager
-def _quiet(out: Output) -> Iterator[None]:
-    """A person sees warnings of this app as a line each: no traceback in a log, and nothing of the libraries."""
+def _logged(out: Output) -> Iterator[None]:
+    """A person sees warnings of this app as a line each: no traceback in a log, and nothing of the libraries, unless
+    all of that is asked for."""
     handler = logging.StreamHandler(out.stderr)
+    logging.getLogger().addHandler(handler)
+    if out.debug:
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(handler)
+        return
     handler.setLevel(logging.WARNING)
     handler.addFilter(lambda record: record.name.startswith("neuroal") and not record.exc_info)
-    logging.getLogger().addHandler(handler)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

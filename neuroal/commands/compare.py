@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from neuroal.commands.completion import run_names
 from neuroal.commands.output import Code, Misuse, Output
 from neuroal.evaluation.card import incomparable, perplexity_card
 from neuroal.folding.status import fixed, lambda_text
@@ -33,7 +34,8 @@ COMPARE_EXAMPLES = ("compare last RUN", "compare RUN RUN RUN --json")
 
 
 def compare(
-    out: Output, runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two to four runs.")]
+    out: Output,
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN", autocompletion=run_names, help="Two to four runs.")],
 ) -> Code | None:
     """Sets two to four finished runs beside each other: settings that differ, lambdas, figures."""
     from neuroal.commands.workplace import reading

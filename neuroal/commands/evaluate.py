@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuroal.commands.asked import spec_from
+from neuroal.commands.completion import run_names
 from neuroal.commands.output import Code, Misuse, Output
 from neuroal.commands.report import document, tell, tell_figures
 from neuroal.commands.settings import MEASURING, Settings, option_of
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from neuroal.runs.events import Event
 
 EVALUATE_SETTINGS = (*MEASURING, "revision", "dtype")
+
+WHAT = "A finished run; else a model: a name or a folder."
 
 # Of a run these are its own.
 ITS_OWN = ("eval_source", "eval_text", "eval_windows", "eval_length", "revision", "dtype")
@@ -39,7 +42,7 @@ Record = dict[str, Any]
 def evaluate(
     out: Output,
     given: Settings,
-    what: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A finished run; else a model: a name or a folder.")],
+    what: Annotated[str, typer.Argument(metavar="RUN|MODEL", autocompletion=run_names, help=WHAT)],
 ) -> Code | None:
     """Measures more of a finished run, which keeps it; or a model as it is, of which nothing is kept."""
     from neuroal.commands.workplace import reading

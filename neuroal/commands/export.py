@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuroal.commands.completion import run_names
 from neuroal.commands.output import Code, Misuse, Output
 from neuroal.commands.progress import Watch
 from neuroal.commands.settings import completing
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 FORM_HELP = f"One of: {', '.join(FORMS)}."
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="Id or its beginning, name, link, or last.")]
+HELP = "Id or its beginning, name, link, or last."
+Run = Annotated[str, typer.Argument(metavar="RUN", autocompletion=run_names, help=HELP)]
 Form = Annotated[str, typer.Option("--form", help=FORM_HELP, autocompletion=completing(FORMS))]
 
 EXPORT_EXAMPLES = (

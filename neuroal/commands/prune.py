@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Union
 
 import typer
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from neuroal.runs.workshop import Workshop
 
 Spec = Annotated[str | None, typer.Argument(metavar="SPEC", help="A spec as JSON: a file, or - for stdin.")]
+Place = Union["Workshop", "Shelf"]
+Then = Callable[[Place, str, Document, list[Record]], None]
+
 Again = Annotated[bool, typer.Option("--again", help="Ask anew what has been answered before.")]
 NoStore = Annotated[bool, typer.Option("--no-store", help="Keep nothing; works beside the app on the same folder.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell time, memory and the question's key, and do nothing.")]
@@ -60,10 +64,13 @@ def prune(
         check_target(form, target)
     if dry_run:
         return foreseen(out, asked)
-    made = (form, target) if target else None
-    told, records, code = answer(out, asked, again=again, stored=not no_store, made=made)
-    tell(out, told, records)
-    return code
+
+    def then(where: Place, run_id: str, told: Document, records: list[Record]) -> None:
+        tell(out, told, records)
+        if target and told["status"] == "finished":
+            told["export"] = exported(out, where, run_id, form, target)
+
+    return answered(out, asked, then, again=again, stored=not no_store)
 
 
 def search(
@@ -78,7 +85,11 @@ def search(
     asked = dataclasses.replace(spec_from(given, spec), evaluations=(), eval_source=RunSpec.eval_source, eval_text="")
     if dry_run:
         return foreseen(out, asked)
-    told, _, code = answer(out, asked, again=again, stored=not no_store)
+    return answered(out, asked, lambda _, __, told, ___: _tell_landscape(out, told), again=again, stored=not no_store)
+
+
+def _tell_landscape(out: Output, told: Document) -> None:
+    """Every score, and every ratio."""
     out.line(told["title"])
     out.line(told["message"])
     for step, found in told["search"].items():
@@ -92,7 +103,6 @@ def search(
         out.table(["block", "sparsity"], [[str(b), f"{ratio:.4f}"] for b, ratio in enumerate(ratios)])
     if told["run"]:
         out.line(f"Run {told['run']}")
-    return code
 
 
 def foreseen(out: Output, spec: RunSpec) -> None:
@@ -110,16 +120,11 @@ def foreseen(out: Output, spec: RunSpec) -> None:
     out.line(f"Key {spec.key()}")
 
 
-def answer(
-    out: Output, spec: RunSpec, *, again: bool, stored: bool, made: tuple[str, str] | None = None
-) -> tuple[Document, list[Record], Code]:
-    """The answer to a question, from the store or by a run of its own.
+def answered(out: Output, spec: RunSpec, then: Then, *, again: bool, stored: bool) -> Code:
+    """The answer to a question, from the store or by a run of its own; it becomes the command's document.
 
     Args:
-        made: the form and the path of what is exported of a run that finished.
-
-    Returns:
-        the document, which is the command's too; the log of the run; how the process is to end.
+        then: is given who knows the run, the id that it has there, the document and the log.
     """
     from neuroal.commands.workplace import reading, working
 
@@ -129,19 +134,13 @@ def answer(
                 out.say("This question was answered before; --again asks it anew.")
                 records, _ = shelf.runs.read(run_id)
                 out.document = document(run_id, spec.card(), spec.key(), records, answered=True)
-                _export(out, shelf, run_id, made)
-                return out.document, records, Code.OK
+                then(shelf, run_id, out.document, records)
+                return Code.OK
     with working(stored) as workshop:
         run_id, records, code = _done(out, workshop, spec, again=again, stored=stored)
         out.document = document(run_id if stored else "", spec.card(), spec.key(), records, answered=False)
-        if code == Code.OK:
-            _export(out, workshop, run_id, made)
-        return out.document, records, code
-
-
-def _export(out: Output, where: Workshop | Shelf, run_id: str, made: tuple[str, str] | None) -> None:
-    if made:
-        out.document["export"] = exported(out, where, run_id, *made)
+        then(workshop, run_id, out.document, records)
+        return code
 
 
 def _done(

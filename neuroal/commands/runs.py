@@ -11,6 +11,7 @@ import typer
 
 from neuroal.commands import runs_files
 from neuroal.commands.command import add_command
+from neuroal.commands.completion import run_names
 from neuroal.commands.output import Code, Misuse, Output
 from neuroal.commands.report import document, tell
 from neuroal.errors import UserError
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from neuroal.commands.workplace import Shelf
     from neuroal.runs.history import Entry
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="Id or its beginning, name, link, or last.")]
-Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or their beginnings, names, links, or last.")]
+_NAMED = typer.Argument(metavar="RUN", autocompletion=run_names, help="Id or its beginning, name, link, or last.")
+Run = Annotated[str, _NAMED]
+Runs = Annotated[list[str], _NAMED]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many, newest first.")]
 Status = Annotated[str, typer.Option("--status", help="Only queued, running, finished, failed ... ones.")]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="Only runs with this tag; can be given several times.")]
@@ -139,6 +141,7 @@ def show(
         registry = shelf.registry(run_id)
         records, asked = registry.read(run_id)[0], registry.spec(run_id)
         row = shelf.store.run(run_id)
+        statuses = {r["run"]: _status(shelf, r["run"]) for r in records if r["kind"] == "MemberStarted"}
     if log:
         for record in records:
             out.line(json.dumps(record, separators=(",", ":")))
@@ -147,13 +150,20 @@ def show(
         out.document = asked.card()
         out.line(json.dumps(asked.card(), indent=1))
     elif is_sweep(run_id):
-        tell_sweep(out, run_id, records)
+        tell_sweep(out, run_id, records, statuses.__getitem__)
     else:
         kept = {"name": row.name, "tags": json.loads(row.tags), "pinned": row.pinned, "created": row.created}
         out.document = document(run_id, asked.card(), asked.key(), records, **kept)
         if row.name:
             out.line(row.name)
         tell(out, out.document, records)
+
+
+def _status(shelf: Shelf, run_id: str) -> str:
+    try:
+        return shelf.runs.status(run_id)
+    except KeyError:
+        return "removed"
 
 
 def name(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuroal.commands.completion import run_names
 from neuroal.commands.output import Code, Output
 from neuroal.commands.report import document, tell
 from neuroal.errors import UserError
@@ -14,7 +15,8 @@ from neuroal.errors import UserError
 if TYPE_CHECKING:
     from neuroal.commands.progress import Watch
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="Id or its beginning, name, link, or last; also of a sweep.")]
+HELP = "Id or its beginning, name, link, or last; also of a sweep."
+Run = Annotated[str, typer.Argument(metavar="RUN", autocompletion=run_names, help=HELP)]
 Target = Annotated[str, typer.Option("--out", metavar="FILE", help="Where the .zip is written.")]
 
 NO_PAGE = "The code of the page is not installed here, and bundles need it for their charts."
@@ -35,7 +37,7 @@ def resume(out: Output, run: Run) -> Code | None:
             watch.fold_before(jobs.read(run_id)[0])
             workshop.sweeps.resume(run_id)
             code = followed(out, jobs, run_id, watch, lambda: stop(workshop, run_id))
-            tell_sweep(out, run_id, jobs.read(run_id)[0])
+            tell_sweep(out, run_id, jobs.read(run_id)[0], workshop.jobs.status)
             return code
         jobs = workshop.jobs
         watch = Watch(out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,7 +71,8 @@ def sweep(
         code = followed(
             out, sweeps.jobs, sweep_id, SweepWatch(out), lambda: stop(workshop, sweep_id), stored=not no_store
         )
-        tell_sweep(out, "" if no_store else sweep_id, sweeps.jobs.read(sweep_id)[0])
+        records, _ = sweeps.jobs.read(sweep_id)
+        tell_sweep(out, "" if no_store else sweep_id, records, workshop.jobs.status)
     return Code.FAILED if code == Code.OK and any(r["status"] != "finished" for r in out.document["runs"]) else code
 
 
@@ -172,11 +174,19 @@ def _foresee(out: Output, spec: SweepSpec) -> None:
     )
 
 
-def tell_sweep(out: Output, sweep_id: str, records: Sequence[Document]) -> None:
-    """Every run of a sweep with its figures, and where it is kept."""
+def tell_sweep(out: Output, sweep_id: str, records: Sequence[Document], status: Callable[[str], str]) -> None:
+    """Every run of a sweep with its figures, and where it is kept.
+
+    Args:
+        status: of a run; KeyError where it is not known any more. A sweep that was stopped has not heard of its last.
+    """
     state = fold_sweep_all(records)
     names = ("label", "sparsity", "settings", "run", "status", "reused", "message", "summary")
     members = [{name: member[name] for name in names} for member in state["members"]]
+    for member in members:
+        if member["status"] == "running":
+            with suppress(KeyError):
+                member["status"] = status(member["run"])
     out.document = {"sweep": sweep_id, "status": state["status"], "spec": state["spec"], "runs": members}
     out.document["left_out"] = state["refusals"]
     rows = []

@@ -70,7 +70,7 @@ def test_every_command_answers_with_json_and_explains_itself() -> None:
         options = {option for parameter in command.params for option in parameter.opts}
         assert {"--json", "--debug"} <= options, name
         assert command.help and command.help.endswith("."), name
-        assert all(parameter.help for parameter in command.params if parameter.name != "help"), name
+        assert all(parameter.help for parameter in command.params if parameter.param_type_name == "option"), name
 
 
 def test_the_commands_of_the_readme_are_right() -> None:

@@ -12,6 +12,7 @@ import pytest
 from components.form import spec_from as spec_of_form
 from components.form import values_of
 from neuroal.commands import prune as prune_module
+from neuroal.commands.progress import Watch
 from neuroal.models.cache import data_folder
 from neuroal.runs.events import Measured
 from neuroal.runs.job import sentence
@@ -166,6 +167,26 @@ def test_a_failed_run_ends_with_code_1_and_says_how_to_go_on(
     assert said.err.splitlines()[-1] == f"Go on with: python -m neuroal runs resume {run_id}"
     resumed = call("runs", "resume", run_id, "--json")
     assert (resumed.code, resumed.json["status"], resumed.json["run"]) == (0, "finished", run_id)
+
+
+def test_ctrl_c_twice_leaves_at_once_and_the_run_goes_on_later(
+    call: Call, small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fold, pressed = Watch.fold, []
+
+    def stopping(watch: Watch, record: dict[str, Any]) -> None:
+        if record["kind"] in ("CandidateFinished", "RunCancelled") and len(pressed) < 2:
+            pressed.append(record["kind"])
+            raise KeyboardInterrupt
+        fold(watch, record)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Watch, "fold", stopping)
+        said = call("prune", *small, "--json")
+    assert (said.code, said.json) == (130, {"error": "Stopped.", "code": 130})
+    run_id = said.err.split("runs resume ")[1].split()[0]
+    assert call("runs", "show", run_id, "--json").json["status"] in ("cancelled", "interrupted")
+    assert call("runs", "resume", run_id, "--json").json["status"] == "finished"
 
 
 def test_a_fault_is_a_sentence_and_only_debug_shows_where(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

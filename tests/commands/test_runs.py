@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from neuroal.commands import workplace
+from neuroal.commands.completion import run_names
 from neuroal.models.cache import data_folder
 from neuroal.models.menu import MENU
 from neuroal.runs.store import Store
@@ -68,6 +69,14 @@ def test_a_run_is_shown_whole(call: Call, finished: Finished) -> None:
     again = call("prune", "-", "--json", stdin=spec).json
     assert (again["run"], again["answered"]) == (run_id, True)
     assert call("runs", "show", run_id, "--log", "--json").code == 2
+
+
+def test_a_shell_completes_what_runs_are_called(call: Call, finished: Finished) -> None:
+    run_id = finished("--evaluations", "none")
+    assert run_names("la") == [("last", "the newest one")]
+    assert run_names(run_id[:3]) == [(run_id, "random-llama, Wanda, NeuroAL both, 60 %")]
+    call("runs", "name", run_id, "mine")
+    assert dict(run_names(""))[run_id] == "mine"
 
 
 def test_deleting_can_be_undone(call: Call, finished: Finished) -> None:

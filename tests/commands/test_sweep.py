@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from neuroal.commands.progress import SweepWatch
 from neuroal.commands.sweep import sweep_from
 from neuroal.errors import UserError
 from neuroal.sweeps.spec import SweepSpec
@@ -67,6 +69,30 @@ def test_the_runs_and_the_time_are_told_first(call: Call, small: list[str]) -> N
     assert [row[:3] for row in rows][-1] == ["OWL", "60", "finished"]
     again = call(*asked, "--json").json
     assert all(run["reused"] for run in again["runs"]), "nothing is computed twice"
+
+
+def test_a_stopped_sweep_goes_on(call: Call, small: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl+C when the second of its runs begins."""
+    fold = SweepWatch.fold
+
+    def stopping(watch: SweepWatch, record: dict[str, Any]) -> None:
+        fold(watch, record)
+        if record["kind"] == "MemberStarted" and record["index"] == 1:
+            raise KeyboardInterrupt
+
+    asked = ["sweep", *small, "--axis", "sparsity=0.5,0.6,0.7", "--top-up", "owl", "--no-control"]
+    with monkeypatch.context() as patched:
+        patched.setattr(SweepWatch, "fold", stopping)
+        said = call(*asked, "--json")
+    assert (said.code, said.json["status"]) == (130, "cancelled"), said.err
+    first, second, third = said.json["runs"]
+    assert (first["status"], third["status"]) == ("finished", "waiting")
+    assert second["status"] in ("cancelled", "finished"), "it may have been faster than the key"
+    sweep = said.json["sweep"]
+    assert f"Go on with: python -m neuroal runs resume {sweep}" in said.err
+    resumed = call("runs", "resume", sweep, "--json")
+    assert resumed.code == 0 and [run["status"] for run in resumed.json["runs"]] == ["finished"] * 3
+    assert [run["run"] for run in resumed.json["runs"][:2]] == [first["run"], second["run"]]
 
 
 def test_a_run_that_fails_does_not_stop_the_others_but_the_code_says_so(call: Call, small: list[str]) -> None:
