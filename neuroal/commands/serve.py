@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from neuroal.commands.output import Busy, Code, Output
+from neuroal.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +28,10 @@ def serve(
             os.environ[name] = str(value)
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
-    import app
+    try:
+        import app
+    except ImportError as error:
+        raise UserError(f"The page cannot be served here: {error}; run this in the app's own folder.") from error
     from neuroal.runs.instances import InUse
 
     def announce(url: str) -> None:
@@ -42,4 +46,9 @@ def serve(
         app.serve(announce)
     except InUse as error:
         raise Busy(str(error)) from None
+    except OSError as error:
+        if "empty port" not in str(error):
+            raise
+        asked = os.environ.get("GRADIO_SERVER_PORT")
+        raise UserError(f"{f'Port {asked}' if asked else 'Every port'} is in use; choose another with --port.") from None
     out.as_json = False  # all is said
