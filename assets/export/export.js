@@ -29,6 +29,7 @@
       const body = this.element.appendChild(make("div", "na-export-body"));
       this.problem = body.appendChild(make("p", "na-problem"));
       this.problem.setAttribute("role", "alert");
+      this.buildProgress(body);
       this.ways = body.appendChild(make("div", "na-export-ways"));
       this.ways.append(make("p", "na-export-plainly", "Pruned weights are zeros in ordinary tensors, so a checkpoint is as"
         + " large as before, in a folder and in a .zip once it is unpacked. The sparse file is what is smaller."));
@@ -37,7 +38,6 @@
       this.ways.append(make("p", "na-card-explain", this.config.onnx));
       this.upload = new NeuroAL.Upload(this.config.oauth, (asked) => this.post(asked));
       this.ways.append(this.upload.node);
-      this.buildProgress(body);
     }
 
     row(form) {
@@ -65,9 +65,9 @@
       this.bar.setAttribute("aria-valuemin", "0");
       this.bar.setAttribute("aria-valuemax", "100");
       this.fill = this.bar.appendChild(make("div", "na-bar-fill"));
-      const cancel = this.progress.appendChild(make("button", "na-button", "Cancel"));
-      Object.assign(cancel, { type: "button", onclick: () => this.post({ cancel: true }) });
-      cancel.setAttribute("aria-label", "Cancel the export");
+      this.cancel = this.progress.appendChild(make("button", "na-button", "Cancel"));
+      Object.assign(this.cancel, { type: "button", onclick: () => this.post({ cancel: true }) });
+      this.cancel.setAttribute("aria-label", "Cancel the export");
       this.spoken = body.appendChild(make("p", "na-hidden"));
       this.spoken.setAttribute("role", "status");
     }
@@ -115,14 +115,16 @@
       if (state) this.state = state;
       else if (!lost && !acted) this.state = null;
       if (acted) this.refused = problem;
+      const pressed = acted && this.element.contains(document.activeElement);
       this.draw(lost ? UNREACHABLE : problem || this.refused);
+      if (pressed && this.state?.going) this.cancel.focus(); // the button that was pressed cannot be any more
       if (lost || this.state?.going) this.timer = setTimeout(() => this.look(), POLL_MS);
     }
 
     // --- drawing ----------------------------------------------------------------------------------------------------
 
     draw(problem) {
-      const { state } = this, going = state?.going ?? null;
+      const { state } = this, going = state?.going ?? null, waited = document.activeElement === this.cancel;
       const said = problem || state?.failed || "";
       setText(this.problem, said);
       this.problem.hidden = !said;
@@ -133,6 +135,14 @@
       this.upload.show(state);
       if (going) this.drawGoing(going);
       this.speak(going, said);
+      if (!going && waited) this.focusOn(this.lastForm);
+      this.lastForm = going?.form ?? this.lastForm;
+    }
+
+    /** Who waited at the button for cancelling goes on at what there is now. */
+    focusOn(form) {
+      const row = this.rows.get(form);
+      if (row) (row.link.hidden ? row.button : row.link).focus();
     }
 
     drawRow(form, made, going) {

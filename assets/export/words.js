@@ -13,7 +13,11 @@
     return `${share}\u00a0% smaller than the plain safetensors (${sizeOf(dense)})`;
   }
 
-  const summaryOf = (made) => [made.name, sizeOf(made.bytes), comparison(made)].filter(Boolean).join(" · ");
+  /** A zip is only packed for the way: what comes out of it is what counts. */
+  function summaryOf(made) {
+    const said = made.form === "zip" ? `the checkpoint in it is as large as before (${sizeOf(made.dense_bytes)})` : comparison(made);
+    return [made.name, sizeOf(made.bytes), said].filter(Boolean).join(" · ");
+  }
 
   /** How far something is, in a sentence. */
   function going({ message, done, total }) {
@@ -22,5 +26,5 @@
     return `${message.replace(/\.$/, "")}: ${share}\u00a0%.`;
   }
 
-  NeuroAL.exportWords = { comparison, going, sizeOf, summaryOf };
+  NeuroAL.exportWords = { going, sizeOf, summaryOf };
 })();

@@ -100,7 +100,8 @@ def _use(source: Source) -> str:
     return (
         "## Use\n\n```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
         'model = AutoModelForCausalLM.from_pretrained("PATH OR REPOSITORY")\n'
-        'tokenizer = AutoTokenizer.from_pretrained("PATH OR REPOSITORY")\n```'
+        'tokenizer = AutoTokenizer.from_pretrained("PATH OR REPOSITORY")\n```\n\n'
+        f"It was saved by transformers {version('transformers')}; another major version may misread its configuration."
     )
 
 

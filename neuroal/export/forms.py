@@ -68,7 +68,10 @@ FORMS: dict[str, Form] = {
 HUB = "hub"
 
 # What is said of a form that is not made here.
-ONNX = "ONNX is not made here; take the folder, and convert it with a tool of your choice."
+ONNX = (
+    "ONNX is not made here, because optimum-onnx needs transformers 4, which misreads what transformers 5 saves; load "
+    "the checkpoint and use PyTorch's own exporter, torch.onnx.export(..., dynamo=True), which was tried and works."
+)
 
 
 def find_form(name: str) -> Form:

@@ -76,8 +76,8 @@ class Provenance:
             blocks.append({"block": b, "requested": asked, "achieved": achieved if achieved == achieved else None})
         linears = {}
         for each in self.linears:
-            facts = asdict(each)
-            linears[facts.pop("path")] = facts | {"sparsity": each.zeros / each.weights}
+            facts = asdict(each) | {"sparsity": each.zeros / each.weights}
+            linears[facts.pop("path")] = facts
         return {
             "format": FORMAT, **self.settings, "achieved": self.overall, "lambdas": self.lambdas, "scores": self.scores,
             "blocks": blocks, "linears": linears,

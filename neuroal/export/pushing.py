@@ -21,7 +21,7 @@ from neuroal.export.events import ExportStep, PushFinished
 from neuroal.export.make import iter_export
 from neuroal.export.source import Source
 from neuroal.models.cache import data_folder, scratch
-from neuroal.models.hub import require_reachable
+from neuroal.models.hub import reachable
 from neuroal.models.hub_errors import uploading
 from neuroal.runs.events import Event
 
@@ -74,7 +74,8 @@ def iter_push(
         raise UserError(f"{repo_id!r} is not a name for a repository; it looks like owner/name.")
     if source.private and not private:
         raise UserError("This run is about someone's own text, so it can only be uploaded to a private repository.")
-    require_reachable(repo_id)
+    if not reachable():
+        raise UserError("The Hugging Face Hub cannot be reached from here; check the connection, then try again.")
     return _push(source, repo_id, token, private)
 
 

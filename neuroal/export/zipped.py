@@ -27,6 +27,7 @@ def iter_zip(folder: Path, target: Path) -> Generator[ExportStep, None, str]:
                 entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), (1980, 1, 1, 0, 0, 0))
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 entry._compresslevel = LEVEL
+                entry.external_attr = 0o644 << 16
                 with packed.open(entry, "w", force_zip64=True) as member:
                     for piece in pieces(path):
                         member.write(piece)

@@ -80,6 +80,7 @@ def test_nothing_is_asked_before_it_is_opened(page: Page, played: Played) -> Non
 
 def test_a_file_is_made_watched_and_offered(page: Page, played: Played) -> None:
     attach(page)
+    expect(page.get_by_role("button", name="Make: Sparse file")).to_be_enabled()
     played.state = {**NOTHING, "going": GOING}
     page.get_by_role("button", name="Make: Sparse file").click()
     expect(page.locator(".na-export-sentence")).to_have_text(
@@ -87,6 +88,7 @@ def test_a_file_is_made_watched_and_offered(page: Page, played: Played) -> None:
     )
     expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "50")
     expect(page.get_by_role("button", name="Make: GGUF (llama.cpp)")).to_be_disabled()
+    expect(page.get_by_role("button", name="Cancel the export")).to_be_focused()
     played.after = {**NOTHING, "kept": {"sparse": MADE}}
     link = page.get_by_role("link", name="Download: Sparse file")
     expect(link).to_have_attribute("href", "http://127.0.0.1:9/gradio_api/runs/r/export/sparse")
@@ -96,7 +98,16 @@ def test_a_file_is_made_watched_and_offered(page: Page, played: Played) -> None:
     expect(page.locator(".na-export-sum").nth(1)).to_have_text(f"SHA-256 {'ab' * 32}")
     expect(page.get_by_text("Checked: <b>all</b> is equal.")).to_be_visible()
     expect(page.get_by_role("status")).to_have_text("Done.")
+    expect(link).to_be_focused()
     assert played.sent == [{"form": "sparse"}]
+
+
+def test_a_zip_is_told_by_what_comes_out_of_it(page: Page, played: Played) -> None:
+    played.state = {**NOTHING, "kept": {"zip": {**MADE, "form": "zip", "name": "model.zip"}}}
+    attach(page)
+    expect(page.locator(".na-export-made").first).to_have_text(
+        "model.zip · 115.4\u00a0MB · the checkpoint in it is as large as before (269.1\u00a0MB)"
+    )
 
 
 def test_cancel_and_failure(page: Page, played: Played) -> None:

@@ -1,11 +1,17 @@
-"""Inside one matrix in a real browser: opened at a finished run, linked to, pointed at, and gone through by keys."""
+"""Inside one matrix in a real browser: opened at a finished run, linked to, pointed at, and gone through by keys.
+
+Then the model of that run is taken away.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from neuroal.export import decode
 from tests.e2e.server import Server
 from tests.e2e.steps import LONG, choose, open_page, pick, press_run, status
 
@@ -60,3 +66,37 @@ def test_inside_one_matrix(page: Page, server: Server) -> None:
     page.wait_for_url(re.compile(rf"run={run}&matrix=5\.mlp\.gate_proj"))
     panel.get_by_role("button", name="As they are").click()
     expect(panel.get_by_role("button", name="As they are")).to_have_attribute("aria-pressed", "true")
+
+
+def test_its_model_is_taken_away(page: Page, server: Server, tmp_path: Path) -> None:
+    open_page(page, server)
+    panel = page.locator(".na-export")
+    panel.locator("summary").click()
+    expect(panel.get_by_role("alert")).to_contain_text("This is a recorded run: its charts are here", timeout=LONG)
+    pick(page, "Top-up", "Uniform")
+    choose(page)
+    press_run(page)  # answered before, or now
+    status(page, "Finished in")
+    expect(panel).to_contain_text("a checkpoint is as large as before", timeout=LONG)
+    make = panel.get_by_role("button", name="Make: Sparse file")
+    make.focus()
+    page.keyboard.press("Enter")
+    link = panel.get_by_role("link", name="Download: Sparse file")
+    expect(link).to_be_visible(timeout=LONG)
+    expect(panel).to_contain_text("equal bit for bit. The sparse file was decoded again")
+    page.reload()
+    panel.locator("summary").click()
+    with page.expect_download(timeout=LONG) as download:
+        link.click()
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    assert path.name == "tiny-wanda-uniform-60.sparse.zip"
+    expect(panel).to_contain_text(hashlib.sha256(path.read_bytes()).hexdigest())
+    assert "tiny" in (decode(path, tmp_path / "model") / "README.md").read_text()
+
+    page.set_viewport_size({"width": 390, "height": 844})
+    panel.get_by_label("Repository").fill("not a name")
+    panel.get_by_label("Token that may write").fill("hf_nothing")
+    panel.get_by_role("button", name="Upload").click()
+    expect(panel.get_by_role("alert")).to_contain_text("is not a name for a repository", timeout=LONG)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

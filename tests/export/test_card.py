@@ -84,6 +84,7 @@ def test_the_allocation_of_a_run(run: Source, tmp_path: Path) -> None:
     assert [block["requested"] for block in found["blocks"]] == [0.6, 0.7, 0.8]
     zeros = zeros_of(run.model)
     assert {path: each["zeros"] for path, each in found["linears"].items()} == zeros
+    assert set(found["linears"][next(iter(zeros))]) == {"block", "weights", "zeros", "requested", "sparsity"}
     assert all(each["sparsity"] == each["zeros"] / each["weights"] for each in found["linears"].values())
     total = sum(each["weights"] for each in found["linears"].values())
     assert found["achieved"] == pytest.approx(sum(zeros.values()) / total)

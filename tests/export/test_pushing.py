@@ -93,6 +93,13 @@ def test_every_refusal_is_a_sentence_and_nothing_is_left(
     assert list((data_path() / "exports").iterdir()) == []
 
 
+def test_without_a_hub_nothing_is_made(hub: FakeHub, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="cannot be reached from here"):
+        iter_push(source, "someone/a-name", token=TOKEN)
+    assert hub.asked == []
+
+
 def test_a_lost_connection_is_a_sentence(hub: FakeHub, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
     hub.fail[COMMIT] = hub.http.ConnectError("no route to host")
