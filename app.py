@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: the app asks no other host
@@ -27,6 +27,7 @@ with uncollected():
     from components.matrix_route import add_matrix_route
     from components.others import Others
     from components.page import ASSETS, Records, build_page
+    from components.repeat_route import add_repeat_route
     from components.stream import add_event_route
     from components.warmup import Warmup
     from neuroal.errors import UserError
@@ -38,16 +39,28 @@ SWITCH_SECONDS = 0.0005
 
 
 def main() -> None:
-    """Serves until it is told to stop; runs that are going are then marked as interrupted."""
+    """Serves until it is told to stop; a setting that is not allowed is told in a sentence."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        serve()
+    except UserError as error:  # or the store cannot be opened, or the engine not be had
+        sys.exit(str(error))
+
+
+def serve(announce: Callable[[str], None] | None = None) -> None:
+    """Serves until it is told to stop; runs that are going are then marked as interrupted.
+
+    Args:
+        announce: is told the address once the page is there, in place of what Gradio prints.
+
+    Raises:
+        UserError: a setting is not allowed, the store cannot be opened, or the engine not be had.
+    """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, _interrupt)
     sys.setswitchinterval(SWITCH_SECONDS)
-    try:
-        whose = whose_from_environment()
-        workshop = Workshop()
-    except UserError as error:  # a setting is not allowed, the store cannot be opened, or the engine not be had
-        sys.exit(str(error))
+    whose = whose_from_environment()
+    workshop = Workshop()
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)
 
@@ -57,14 +70,17 @@ def main() -> None:
         _add_routes(app, workshop, records, Listing(workshop.jobs, whose, records.read))
         yield
 
-    page.launch(
+    _, url, _ = page.launch(
         theme=gr.themes.Default(font=["ui-sans-serif", "system-ui", "sans-serif"]),  # fonts of the system, none fetched
         css_paths=[ASSETS / "style.css"],
         footer_links=["api", "settings"],
         show_error=True,
         prevent_thread_lock=True,
+        quiet=announce is not None,
         app_kwargs={"lifespan": with_routes},
     )
+    if announce:
+        announce(url)
     warmup.start()
     try:
         page.block_thread()
@@ -79,6 +95,7 @@ def _add_routes(app: FastAPI, workshop: Workshop, records: Records, listing: Lis
     add_listing_route(app, listing, Others(listing, records.read))
     add_learn_route(app, Lessons())
     add_matrix_route(app, workshop.inspector)
+    add_repeat_route(app, records)
     add_export_route(app, workshop.exporter)
 
 

@@ -21,9 +21,9 @@ from plotly.offline import get_plotlyjs
 from components.charts import LIGHT, NAMES, figures, fold_all
 from components.incoming import is_foreign, json_object
 from components.stream import login
-from components.sweep_fold import fold_sweep_all
 from components.tradeoffs import gain, tradeoff
 from neuroal.errors import UserError
+from neuroal.folding.sweep_fold import fold_sweep_all
 from neuroal.runs.jobs import Jobs
 from neuroal.sharing.archive import NOT_ONE
 from neuroal.sharing.bundle import read_bundle, write_bundle

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.fold import State, empty_state, fold, fold_all
 from components.heatmaps import heatmap, rows
 from components.plotting import DARK, LIGHT, Figure, Matrix, Palette, axis, layout
 from components.spread import spread
-from components.status import active_step, lambda_text, progress, sentence, target, variant_name
+from neuroal.folding.fold import State, empty_state, fold, fold_all
+from neuroal.folding.status import active_step, lambda_text, progress, sentence, target, variant_name
 
 __all__ = ["DARK", "LIGHT", "NAMES", "empty_state", "figures", "fold", "fold_all", "progress", "sentence"]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from components.fold import State
 from components.plotting import Figure, Palette, axis, layout, plain
+from neuroal.folding.fold import State
 
 # A run: the name that the legend shows, and its state.
 Run = tuple[str, State]

@@ -14,15 +14,10 @@ import gradio as gr
 
 from neuroal.errors import UserError
 from neuroal.models import MENU, describe, machine_memory
-from neuroal.runs.spec import RunSpec
+from neuroal.runs.checks import TEXT_BYTES
+from neuroal.runs.spec import OWN_TEXTS, RunSpec
 
 FIELDS = {f.name: f for f in dataclasses.fields(RunSpec)}
-
-# Settings that hold a person's own text.
-OWN_TEXTS = ("text", "eval_text")
-
-# Largest own text that is read.
-TEXT_BYTES = 2_000_000
 
 # Settings that are tuples of numbers: typed as text, with what to write instead where that fails.
 NUMBERS = {"lambdas": "0.02, 0.05, 0.1", "block_sparsity": "0.5, 0.55, 0.6"}

@@ -10,7 +10,7 @@ import gradio as gr
 
 from components.live import LiveValue
 from components.scripts import LOADER, versioned, with_config
-from components.titles import title
+from neuroal.folding.titles import title
 from neuroal.runs.examples import PREFIX, Example
 from neuroal.runs.summary import summary
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.fold import State
 from components.plotting import BAR_MARGIN, Figure, Matrix, Palette, axis, colorbar, layout, median, quantile, scale
-from components.status import active_step, lambda_text
+from neuroal.folding.fold import State
+from neuroal.folding.status import active_step, lambda_text
 
 # --- heatmap: which block does each lambda hurt? --------------------------------------------------------------------
 

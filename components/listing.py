@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from components.titles import title
 from neuroal.errors import UserError
+from neuroal.folding.titles import title
 from neuroal.runs.history import Query, texts
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.owners import Owners

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.listing import MOST_OWN, Listing, Read
-from components.titles import title
 from neuroal.evaluation.card import Card, incomparable, perplexity_card
+from neuroal.folding.titles import title
 from neuroal.runs.history import MOST_LETTERS, Entry, Query, texts
 from neuroal.sweeps.sweeps import KIND
 

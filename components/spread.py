@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.fold import State
 from components.plotting import Figure, Palette, axis, layout
-from components.status import variant_name
+from neuroal.folding.fold import State
+from neuroal.folding.status import variant_name
 
 PREFIX = "sensitivity/"
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from components.plotting import BAR_MARGIN, Figure, Palette, axis, colorbar, layout, plain, quantile, scale
-from components.status import fixed
-from components.sweep_fold import State
+from neuroal.folding.status import fixed
+from neuroal.folding.sweep_fold import State
 
 Point = dict[str, Any]
 

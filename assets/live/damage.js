@@ -7,6 +7,9 @@
   // KL divergence, in nats, from which on a token has the full colour.
   const FULL = 4;
 
+  // How long a button says that it has copied.
+  const COPIED_MS = 4000;
+
   /** What both kinds of cards share with the cards of the plots. */
   class PlainCard {
     constructor(name, title) {
@@ -156,11 +159,7 @@
       setText(this.explain, "What every figure here depends on: question, model, versions, machine, calibration.");
       const fold = this.node.appendChild(make("details", "na-texts"));
       this.json = make("pre", "na-json");
-      const copy = make("button", "na-button", "Copy");
-      copy.type = "button";
-      copy.onclick = () => navigator.clipboard.writeText(this.json.textContent)
-        .then(() => setText(copy, "Copied"), () => setText(copy, "Copying is not allowed here"));
-      fold.append(make("summary", "", "Show it"), copy, this.json);
+      fold.append(make("summary", "", "Show it"), copyButton(this.json, "config card"), this.json);
       this.node.append(this.bundle);
     }
 
@@ -182,5 +181,30 @@
     }
   }
 
-  Object.assign(NeuroAL, { ConfigCard, TableCard, TextCard, grid });
+  /**
+   * A button that copies what a node says; where the browser does not let it (a page without TLS), the text is selected.
+   * @param {string} what it is, for who cannot see beside what the button stands
+   */
+  function copyButton(node, what) {
+    const copy = make("button", "na-button na-copy", "Copy");
+    copy.type = "button";
+    copy.setAttribute("aria-label", `Copy: ${what}`);
+    const say = (said) => {
+      setText(copy, said);
+      copy.setAttribute("aria-label", `${said}: ${what}`);
+      setTimeout(() => { setText(copy, "Copy"); copy.setAttribute("aria-label", `Copy: ${what}`); }, COPIED_MS);
+    };
+    copy.onclick = async () => {
+      try {
+        await navigator.clipboard.writeText(node.textContent);
+        say("Copied");
+      } catch {
+        window.getSelection().selectAllChildren(node);
+        say("Selected: copy it by key");
+      }
+    };
+    return copy;
+  }
+
+  Object.assign(NeuroAL, { ConfigCard, PlainCard, TableCard, TextCard, copyButton, grid });
 })();

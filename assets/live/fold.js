@@ -1,5 +1,5 @@
 /**
- * Folding: an event log becomes one plain state object. The twin of components/fold.py and components/work.py;
+ * Folding: an event log becomes one plain state object. The twin of neuroal/folding/fold.py and components/work.py;
  * tests/components/test_fold_js.py holds them together, so a change here needs its twin there.
  */
 (() => {

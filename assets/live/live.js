@@ -9,7 +9,7 @@
   const { Card, TableCard, TextCard, make, setText } = NeuroAL;
 
   // The cards that have no plot, and the plots.
-  const EVERYTHING = [...NeuroAL.FIGURES, "text", ...NeuroAL.TABLES, "config"];
+  const EVERYTHING = [...NeuroAL.FIGURES, "text", ...NeuroAL.TABLES, "config", "repeat"];
 
   const DRAW_EVERY_MS = 90;
   const SPEAK_EVERY_MS = 2000;
@@ -67,7 +67,8 @@
       this.head.append(this.heading, this.caption, this.sentence, this.bar, this.times, this.mapButton, this.line.node,
         this.problem, this.facts, this.notices, this.spoken);
       this.cards = NeuroAL.FIGURES.map((name) => new Card(name, () => this.touch([name]), this.options.settings));
-      this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)), new NeuroAL.ConfigCard(this.options));
+      this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)), new NeuroAL.ConfigCard(this.options),
+        new NeuroAL.RepeatCard());
       this.print = this.head.insertBefore(NeuroAL.summaryButton(this), this.facts);
       this.away = this.head.insertBefore(make("button", "na-button na-to-map", "Take the model away"), this.facts);
       Object.assign(this.away, { type: "button", onclick: () => document.dispatchEvent(new CustomEvent("na-away")) });

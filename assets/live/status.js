@@ -1,4 +1,4 @@
-/** What a state says to a person. The twin of components/status.py. */
+/** What a state says to a person. The twin of neuroal/folding/status.py. */
 (() => {
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});

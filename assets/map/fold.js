@@ -1,5 +1,5 @@
 /**
- * Folding the log of a sweep. The twin of components/sweep_fold.py; tests/components/test_map_js.py holds them together.
+ * Folding the log of a sweep. The twin of neuroal/folding/sweep_fold.py; tests/components/test_map_js.py holds them together.
  */
 (() => {
   "use strict";

@@ -49,7 +49,7 @@ def describe(entry: MenuEntry, memory: Memory) -> str:
     needed = needed_bytes(entry.parameters, AUTO_BYTES[memory.kind])
     parts = [
         entry.name,
-        f"{_short(entry.parameters)} parameters",
+        f"{short(entry.parameters)} parameters",
         f"{entry.blocks} blocks",
         f"context {entry.context:,}",
         "gated: needs a Hugging Face token" if entry.gated else "",
@@ -80,8 +80,8 @@ def _names(entry: MenuEntry) -> set[str]:
     return {entry.name.casefold(), repo_id.casefold(), repo_id.split("/")[-1].casefold()}
 
 
-def _short(count: int) -> str:
-    """135M, 1.7M, 1.1B."""
+def short(count: int) -> str:
+    """A number of parameters for people: 135M, 1.7M, 1.1B."""
     if count >= 10**9:
         return f"{count / 10**9:.1f}B"
     return f"{count / 10**6:.0f}M" if count >= 10**7 else f"{count / 10**6:.1f}M"

@@ -12,6 +12,9 @@ from neuroal.errors import UserError, did_you_mean
 # Lambdas of an own grid; each costs a pass over the model.
 MOST_LAMBDAS = 100
 
+# Bytes of a person's own text.
+TEXT_BYTES = 2_000_000
+
 # Blocks of a model that a person gives ratios for.
 MOST_BLOCKS = 1000
 

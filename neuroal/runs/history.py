@@ -114,6 +114,15 @@ def find(session: Session, query: Query) -> tuple[list[Entry], int]:
     return [], session.execute(count).scalar_one() if query.offset else 0
 
 
+def called(session: Session, said: str, limit: int) -> list[tuple[str, str]]:
+    """As :meth:`neuroal.runs.store.Store.called`."""
+    begins = col(RunRow.id).startswith(said, autoescape=True)
+    wanted = (col(RunRow.deleted) == "", begins | (col(RunRow.name) == said))
+    exact = (col(RunRow.id) == said).desc()
+    found = select(RunRow.id, RunRow.kind).where(*wanted).order_by(exact, col(RunRow.created).desc()).limit(limit)
+    return [tuple(row) for row in session.execute(found).all()]
+
+
 def unsummarised(session: Session) -> list[str]:
     """Runs that ended before summaries were kept, or before they said what a perplexity depends on."""
     ended = (RunRow.kind == "run", col(RunRow.status).not_in(GOING))

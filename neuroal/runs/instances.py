@@ -41,6 +41,13 @@ SECOND = (
 )
 
 
+class InUse(UserError):
+    """Another process serves the file of the store."""
+
+    def __init__(self) -> None:
+        super().__init__(SECOND)
+
+
 class Instance:
     """This process, as the others see it.
 
@@ -170,11 +177,14 @@ class Instance:
                 logger.exception("This process could not look after its runs")
 
 
-def only_one(store: Store) -> Callable[[], None]:
+def only_one(store: Store, patience: float = STOPPING_SECONDS) -> Callable[[], None]:
     """Makes this the only process that serves a SQLite file, whatever becomes of it; returns what lets go of it.
 
+    Args:
+        patience: seconds that are waited for another one to stop.
+
     Raises:
-        UserError: another process serves it.
+        InUse: another process serves it.
     """
     if store.shared:
         return lambda: None
@@ -183,9 +193,9 @@ def only_one(store: Store) -> Callable[[], None]:
     file = Path(str(store.engine.url.database))
     lock = FileLock(file.parent / f".{file.name}.lock", thread_local=False)
     try:
-        lock.acquire(timeout=STOPPING_SECONDS)
+        lock.acquire(timeout=patience)
     except Timeout:
-        raise UserError(SECOND) from None
+        raise InUse from None
     except (OSError, NotImplementedError):
         logger.warning("The folder of the store knows no locks; see to it that no second process uses it")
     return lock.release

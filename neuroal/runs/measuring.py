@@ -47,13 +47,17 @@ class Measuring:
 
     def of_all(self, twin: nn.Module) -> Generator[Event, None, None]:
         """The dense model, the pruned one, then the control, which is made for this where nobody has yet."""
-        for evaluation in self._open("dense"):
-            key = dense_key(model_key(self.lm), digest(self.windows), evaluation, self.spec)
-            yield from self._shared(key, evaluation, "dense", self.lm.model)
+        yield from self.of_dense()
         for evaluation in self._open("chosen"):
             yield from self._chosen(evaluation, twin)
         if "uniform" in variants(self.spec) and (left := self._open("uniform")):
             yield from self._of_control(left)
+
+    def of_dense(self) -> Generator[Event, None, None]:
+        """The dense model alone."""
+        for evaluation in self._open("dense"):
+            key = dense_key(model_key(self.lm), digest(self.windows), evaluation, self.spec)
+            yield from self._shared(key, evaluation, "dense", self.lm.model)
 
     def _chosen(self, evaluation: Evaluation, twin: nn.Module) -> Generator[Event, None, None]:
         """Of the pruned model. One that is pruned uniformly is the control of other runs."""

@@ -77,8 +77,11 @@ class Registry:
         return run_id
 
     def _new_id(self) -> str:
-        """Unguessable; of anything but a run the kind can be seen."""
-        return ("" if self.kind == "run" else f"{self.kind}-") + secrets.token_urlsafe(16)
+        """Unguessable; of anything but a run the kind can be seen. A command line would take a dash for an option."""
+        drawn = secrets.token_urlsafe(16)
+        while drawn.startswith("-"):
+            drawn = secrets.token_urlsafe(16)
+        return ("" if self.kind == "run" else f"{self.kind}-") + drawn
 
     def _row(self, run_id: str) -> RunRow:
         row = self.store.run(run_id)

@@ -118,6 +118,24 @@ def measure(
     yield RunFinished(spent + time.perf_counter() - started, _peak_memory())
 
 
+def examine(spec: RunSpec, *, pool: ModelPool) -> Generator[Event, None, None]:
+    """The evaluations of a model as it is: nothing is searched or pruned.
+
+    Args:
+        spec: of which the model, the held-out text and the evaluations count, those that look at a dense model.
+    """
+    work, started = _Work(spec, pool, Known()), time.perf_counter()
+    yield _opening(spec)
+    for event in work.prepare():
+        yield _of_dense(event) if isinstance(event, RunPlanned) else event
+    yield from work.measure_dense()
+    yield RunFinished(time.perf_counter() - started, _peak_memory())
+
+
+def _of_dense(planned: RunPlanned) -> RunPlanned:
+    return RunPlanned({stage: units for stage, units in planned.units.items() if stage.startswith("evaluate:dense")})
+
+
 def _opening(spec: RunSpec) -> RunStarted:
     now = datetime.datetime.now(datetime.timezone.utc).isoformat()
     return RunStarted(spec.card(), spec.key(), _versions(), _hardware(), now)
@@ -234,19 +252,24 @@ class _Work:
 
     def measure(self, twin: nn.Module, target: float) -> Generator[Event, None, None]:
         """Everything that is asked of the dense model, the pruned one, and a uniform control that is made for it."""
-        if self.windows is None:
-            return
+        if self.windows is not None:
+            yield from self._measuring(target).of_all(twin)
 
+    def measure_dense(self) -> Generator[Event, None, None]:
+        """What is asked of the dense model alone."""
+        if self.windows is not None:
+            yield from self._measuring(0.0).of_dense()
+
+    def _measuring(self, target: float) -> Measuring:
         def control() -> Generator[Event, None, nn.Module]:
             # as own ratios, all the same: a pattern's own ratio need not be that of the run
             same = {"block_sparsity": (target,) * len(self.lm.stack)}
             uniform = drain(self._allocation("custom", **same))  # its ratios are no news for the page
             return (yield from self.prune(uniform, "uniform"))
 
-        measuring = Measuring(
+        return Measuring(
             self.spec, self.lm, self.tokens, self.windows, self.pool, target, self.lambdas, self.known.measured, control
         )
-        yield from measuring.of_all(twin)
 
 
 def narrated(

@@ -36,6 +36,9 @@ SOURCES = {
     "ptb": "Penn Treebank (Hub)",
 }
 GQA = {"fold": "k and v follow the mean of their query heads", "base": "q, k and v keep the block's ratio"}
+# Settings that hold a person's own text.
+OWN_TEXTS = ("text", "eval_text")
+
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 # The names of the calibration presets, and what each sets.

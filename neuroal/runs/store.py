@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 
 from neuroal.errors import UserError
 from neuroal.runs.database import Database
-from neuroal.runs.history import Entry, Query, find, unsummarised
+from neuroal.runs.history import Entry, Query, called, find, unsummarised
 from neuroal.runs.labels import labels, tags_as_json
 from neuroal.runs.packing import as_records, pack_log, packable, read_rows
 from neuroal.runs.rows import GOING, EventRow, RunRow, iso, now
@@ -231,6 +231,11 @@ class Store(Database):
         known = select(RunRow.id).where(RunRow.kind == kind, RunRow.deleted == "")
         found = known.order_by(col(RunRow.created).desc()).limit(limit)
         return list(self.do(lambda session: session.exec(found).all()))
+
+    def called(self, said: str, limit: int = 2) -> list[tuple[str, str]]:
+        """Ids and kinds of what a person may mean: whose id begins so, or whose name it is; newest first, but the one
+        with exactly this id before all."""
+        return self.do(lambda session: called(session, said, limit))
 
     def unsummarised(self) -> list[str]:
         """Runs that ended before summaries were kept."""

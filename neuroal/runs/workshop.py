@@ -22,7 +22,7 @@ from neuroal.inspection.inspector import Inspector
 from neuroal.models.cache import data_folder
 from neuroal.runs.events import Event, Measured
 from neuroal.runs.housekeeping import Housekeeping
-from neuroal.runs.instances import only_one
+from neuroal.runs.instances import STOPPING_SECONDS, only_one
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
@@ -43,6 +43,16 @@ KEPT_TWINS = 2
 DENSE = "dense"
 
 
+def stored_in(folder: Path) -> Path | str:
+    """Where runs are stored: in the database that NEUROAL_STORE names, else in this data folder."""
+    return os.environ.get("NEUROAL_STORE", "") or folder
+
+
+def masks_in(folder: Path, run_id: str) -> Path:
+    """The file of a finished run's pruned model in a data folder."""
+    return folder / "pruned" / f"{run_id}.safetensors"
+
+
 class Workshop:
     """The server's state.
 
@@ -50,20 +60,29 @@ class Workshop:
         folder: the data folder; NEUROAL_DATA or ``data`` beside the app when not given. Runs are stored there too, or
             in the database that NEUROAL_STORE names.
         workers: runs at the same time; when not given one, or as many as the Ray cluster has room for.
+        apart: stored in the folder, whatever NEUROAL_STORE says.
+        patience: seconds that are waited for another process on this store to stop.
 
     Raises:
         UserError: the store cannot be opened or is another process's, or the engine that NEUROAL_ENGINE asks for cannot
             be had.
     """
 
-    def __init__(self, folder: Path | None = None, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        workers: int | None = None,
+        *,
+        apart: bool = False,
+        patience: float = STOPPING_SECONDS,
+    ) -> None:
         self.folder = folder or data_folder()
         self._pool: ModelPool | None = None
         self._twins: OrderedDict[str, tuple[LanguageModel, nn.Module]] = OrderedDict()
         self._lock = threading.RLock()
         self._rebuilding = threading.Lock()
-        store = Store(os.environ.get("NEUROAL_STORE", "") or self.folder)
-        self._let_go = only_one(store)  # before anything that is left in the store is taken for nobody's
+        store = Store(self.folder if apart else stored_in(self.folder))
+        self._let_go = only_one(store, patience)  # before anything that is left in the store is taken for nobody's
         self._cluster = cluster(lambda: self.pool, self._masks)
         slots = self._cluster.slots if self._cluster else 1
         self.jobs = Jobs(store, self._cluster or self._engine, workers or slots)
@@ -230,7 +249,7 @@ class Workshop:
         self.exporter.forget(run_id)
 
     def _masks(self, run_id: str) -> Path:
-        return self.folder / "pruned" / f"{run_id}.safetensors"
+        return masks_in(self.folder, run_id)
 
 
 def known(records: list[dict[str, Any]]) -> Known:

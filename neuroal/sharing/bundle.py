@@ -22,6 +22,7 @@ from neuroal.runs.events import RunStarted
 from neuroal.runs.log import ENDED, last_status
 from neuroal.runs.spec import RunSpec
 from neuroal.sharing.archive import FORMAT, OWN_TEXT, Record, as_lines, checked, opened, picture_note, write_archive
+from neuroal.sharing.repeat import script
 from neuroal.sharing.tables import config_cards, tables
 
 # Bytes of a bundle as it comes.
@@ -32,18 +33,6 @@ _README = """A run of NeuroAL Explorer.
 Open it in any instance of the app: Prune, "Open a bundle". charts/*.html show the charts without the app and without a
 network; the .csv files have the figures; reproduce.py asks the question again.
 """
-
-_SCRIPT = '''"""Asks the question of this bundle again: run it in the folder of NeuroAL Explorer's repository."""
-
-import json
-
-import neuroal
-
-SPEC = json.loads(r"""{spec}""")
-
-for event in neuroal.run(neuroal.RunSpec.from_dict(SPEC)):
-    print(event)
-'''
 
 
 @dataclass(frozen=True)
@@ -79,7 +68,7 @@ def write_bundle(
         "run.json": json.dumps(about, indent=1),
         "events.jsonl": as_lines(records),
         "figures.json": config_cards(records),
-        "reproduce.py": _SCRIPT.format(spec=json.dumps(started["spec"], indent=1)),
+        "reproduce.py": script(started["spec"]),
         **tables(records),
         **{f"charts/{name}": text for name, text in (charts or {}).items()},
     }

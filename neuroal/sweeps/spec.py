@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuroal.errors import UserError, did_you_mean
-from neuroal.runs.spec import RunSpec
+from neuroal.runs.spec import OWN_TEXTS, RunSpec
 
 Settings = dict[str, Any]
 
@@ -23,8 +23,6 @@ Settings = dict[str, Any]
 MOST_RUNS = 500
 
 KINDS = ("base", "axes", "control")
-
-OWN_TEXTS = ("text", "eval_text")
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from fastapi import FastAPI
 
 from components import bundles
 from components.bundles import add_bundle_route, adopted, adopted_sweep, chart_pages, packed_of, pictures_of
-from components.fold import fold_all
-from components.sweep_fold import fold_sweep_all
 from neuroal.errors import UserError
+from neuroal.folding.fold import fold_all
+from neuroal.folding.sweep_fold import fold_sweep_all
 from neuroal.runs.events import RowsAllocated, RunFinished
 from neuroal.runs.examples import load_examples
 from neuroal.runs.history import Query

@@ -9,7 +9,7 @@ import pytest
 
 from components.charts import DARK, LIGHT, NAMES, empty_state, figures, fold, fold_all, progress, sentence
 from components.plotting import median, quantile
-from components.status import duration_text, fixed, lambda_text, variant_name
+from neuroal.folding.status import duration_text, fixed, lambda_text, variant_name
 from neuroal.runs import events as ev
 from tests.components.logs import TABLE, measured, model_ready, numbered, rated, realistic, started
 

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, Page
 
 from components.charts import DARK, LIGHT, figures, fold_all, progress, sentence
 from components.live import ASSETS, settings
-from components.status import duration_text, fixed, lambda_text
 from components.stream import finite
+from neuroal.folding.status import duration_text, fixed, lambda_text
 from neuroal.runs.examples import load_examples
 from neuroal.runs.packing import Row, as_records, pack
 from tests.components.logs import TABLE, Record, numbered, realistic, started

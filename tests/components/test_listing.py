@@ -14,8 +14,8 @@ from components import listing as listing_module
 from components.json_route import MOST_BYTES
 from components.listing import MOST_OWN, Listing, whose_from_environment
 from components.listing_route import PATH, add_listing_route
-from components.titles import UNKNOWN, title
 from neuroal.errors import UserError
+from neuroal.folding.titles import UNKNOWN, title
 from neuroal.runs.history import Query
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec

@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Page
 
 from components import live
 from components.plotting import DARK, LIGHT
-from components.sweep_fold import counts, fold_sweep_all
 from components.tradeoff_map import SCRIPTS
 from components.tradeoffs import AXES, gain, tradeoff, verdicts
+from neuroal.folding.sweep_fold import counts, fold_sweep_all
 from neuroal.runs.examples import SWEEPS, load_examples
 from tests.components.sweep_logs import TABLE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.charts import LIGHT, figures, fold, fold_all, progress, sentence
-from components.work import work
+from neuroal.folding.work import work
 from tests.components.logs import own_ratios, rated
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,9 +14,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from components.charts import DARK, figures, fold_all
 from components.live import LiveRun
+from components.repeat_route import add_repeat_route
 from components.stream import add_event_route
 from neuroal.runs import events as ev
+from neuroal.runs.spec import RunSpec
 from tests.components.logs import Record, numbered, rated, realistic, started
+from tests.sharing.test_repeat import TEXT, parsed
 
 CAPTION = "You are looking at: <img src=x onerror=alert(1)> ${document.title}"
 
@@ -70,6 +74,7 @@ def app() -> Iterator[App]:
     source = Memory()
     launched, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
     add_event_route(launched, source)
+    add_repeat_route(launched, source)
     yield App(url, source)
     demo.close(verbose=False)
 
@@ -317,6 +322,44 @@ def test_dark_mode_redraws_and_a_phone_does_not_scroll_sideways(page: Page, app:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     layout = page.evaluate("document.querySelector('.na-card-scores .js-plotly-plot').layout")
     assert layout["paper_bgcolor"] == "rgba(0,0,0,0)"
+
+
+def test_what_repeats_a_run_asks_the_same_question(page: Page, app: App, context: BrowserContext) -> None:
+    """By keys alone, on a phone; what is copied is what the command line takes."""
+    spec = RunSpec(model="tiny", top_up="owl", owl_m=4.5, exclude=("*.down_proj", "0"), seed=7)
+    app.over("again", numbered([started(**dataclasses.asdict(spec)), ev.RunFinished(1.0, 1)]))
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=app.url)
+    page.set_viewport_size({"width": 390, "height": 844})
+    look_at(page, app, "run=again")
+    card = page.locator(".na-card-repeat")
+    expect(card.locator("pre").first).to_be_visible()
+    card.get_by_role("button", name="Copy: Command").focus()
+    page.keyboard.press("Enter")
+    expect(card.get_by_role("button", name="Copied: Command")).to_be_visible()
+    assert parsed(page.evaluate("navigator.clipboard.readText()")).key() == spec.key()
+    card.locator("summary", has_text="Spec").focus()
+    page.keyboard.press("Enter")
+    shown = card.get_by_label("Spec", exact=True).inner_text()
+    assert RunSpec.from_json(shown).key() == spec.key()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_own_text_is_not_shown_where_a_run_is_repeated(page: Page, app: App) -> None:
+    app.over("mine", numbered([started(source="own", text=TEXT), ev.RunFinished(1.0, 1)]))
+    look_at(page, app, "run=mine")
+    card = page.locator(".na-card-repeat")
+    expect(card).to_contain_text("its owner saves it as own-text.txt first")
+    assert "--text-file own-text.txt" in card.inner_text() and "quotes" not in card.text_content()
+
+
+def test_measuring_more_of_a_run_is_another_question(page: Page, app: App) -> None:
+    first, later = started(), started(evaluations=("perplexity", "probes"))
+    app.source.logs["more"] = numbered([first, ev.RunFinished(1.0, 1)])
+    look_at(page, app, "run=more")
+    command = page.locator(".na-card-repeat pre").first
+    expect(command).to_contain_text("prune --model")
+    app.source.end("more", numbered([first, ev.RunFinished(1.0, 1), later, ev.RunFinished(2.0, 1)])[2:])
+    expect(command).to_contain_text("--evaluations perplexity,probes")
 
 
 def test_figures_keep_their_height_when_the_window_changes(page: Page, app: App, log: list[Record]) -> None:

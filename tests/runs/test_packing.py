@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlmodel import Session, col
 
-from components.fold import fold_all
+from neuroal.folding.fold import fold_all
 from neuroal.runs import packing
 from neuroal.runs.events import Notice, RunFinished
 from neuroal.runs.housekeeping import Housekeeping

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from components.fold import State, work
+from neuroal.folding.fold import State, work
 
 STEP_NAMES = {"alignment": "Alignment at uniform sparsity", "block": "Block step", "row": "Row step"}
 TOP_UP_NAMES = {"neuroal": "NeuroAL", "owl": "OWL", "alphapruning": "AlphaPruning", "dsnot": "DSnoT"}

@@ -29,7 +29,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from components.work import Record, State, keep_pace, work
+from neuroal.folding.work import Record, State, keep_pace, work
 
 __all__ = ["Record", "State", "empty_state", "fold", "fold_all", "work"]
 

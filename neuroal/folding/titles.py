@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.status import fixed
+from neuroal.folding.status import fixed
 from neuroal.pruners import PRUNERS
 from neuroal.topups import TOP_UPS
 
