@@ -24,6 +24,7 @@ with uncollected():
     from components.listing import Listing, whose_from_environment
     from components.listing_route import add_listing_route
     from components.matrix_route import add_matrix_route
+    from components.mcp_tools import attach, wanted
     from components.others import Others
     from components.page import ASSETS, Records, build_page
     from components.stream import add_event_route
@@ -43,7 +44,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        whose = whose_from_environment()
+        whose, tools = whose_from_environment(), wanted()
         workshop = Workshop()
     except UserError as error:  # a setting is not allowed, the store cannot be opened, or the engine not be had
         sys.exit(str(error))
@@ -54,6 +55,7 @@ def main() -> None:
     async def with_routes(app: FastAPI) -> AsyncIterator[None]:
         """Before the first request is answered: a page that reconnects must not hear that its run is not known."""
         _add_routes(app, workshop, records, Listing(workshop.jobs, whose, records.read))
+        attach(app, page.mcp_server_obj, tools)
         yield
 
     page.launch(
@@ -63,6 +65,7 @@ def main() -> None:
         show_error=True,
         prevent_thread_lock=True,
         app_kwargs={"lifespan": with_routes},
+        mcp_server=tools,
     )
     warmup.start()
     try:
