@@ -6,9 +6,8 @@ are what the page "Use via API" and MCP show.
 
 # Without annotations from __future__: of what is returned Gradio reads the annotation as it stands, not as a text.
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any
 
 import gradio as gr
@@ -17,8 +16,8 @@ from components import endpoints_values as told
 from components.answers import NO_TEMPLATE, models_of
 from components.compare import ANSWERS_AT_ONCE
 from components.controls import OWN_TEXTS, TEXT_BYTES
+from components.endpoints_callers import as_text, as_whole, asked_by, visitor
 from components.endpoints_docs import shown
-from components.incoming import is_foreign
 from components.listing import Listing, Read
 from components.sides import DENSE
 from components.starting import begin
@@ -30,9 +29,6 @@ from neuroal.runs.spec import RunSpec
 from neuroal.runs.workshop import Workshop
 from neuroal.sweeps.sweeps import KIND
 
-logger = logging.getLogger(__name__)
-
-FAULT = "Something went wrong on the server; try again."
 UNKNOWN = "No run has the id {!r} here; start_run gives one, and list_runs has those that there are."
 HOW = {
     "started": "The run goes on by itself; run_status says how far it is.",
@@ -45,34 +41,6 @@ STARTS_AT_ONCE = 8
 
 # Runs that are compared at a time: each has a line style of its own.
 MOST_COMPARED = 4
-
-
-class Refused(gr.Error):
-    """A refusal in one sentence, as any client shows it."""
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence, print_exception=False)
-
-    def __str__(self) -> str:
-        return self.message
-
-
-@contextmanager
-def asked_by(request: Any) -> Iterator[None]:
-    """Whatever goes wrong inside is a sentence for the caller; of a fault that is not theirs the log says more.
-
-    Args:
-        request: Gradio's, or over MCP the web server's own. One that another site's page sends is refused.
-    """
-    try:
-        if is_foreign(request):
-            raise UserError("A page of another site may not ask this in a visitor's name.")
-        yield
-    except UserError as error:
-        raise Refused(str(error)) from None
-    except Exception:
-        logger.exception("An endpoint failed")
-        raise Refused(FAULT) from None
 
 
 class Endpoints:
@@ -117,7 +85,7 @@ class Endpoints:
             asked = RunSpec.from_json(spec) if isinstance(spec, str) else RunSpec.from_dict(spec)
             if any(len(getattr(asked, name)) > TEXT_BYTES for name in OWN_TEXTS):
                 raise UserError(f"A text of your own may have {TEXT_BYTES:,} characters; give a shorter one.")
-            begun = begin(self.workshop, asked, _visitor(request))
+            begun = begin(self.workshop, asked, visitor(request))
             return {"run": begun.run, "how": begun.how, "sentence": HOW[begun.how], "link": f"?run={begun.run}"}
 
     @shown
@@ -136,7 +104,7 @@ class Endpoints:
         """
         with asked_by(request):
             records, done = self._log(run)
-            return finite(told.status(run, records, done, _whole("after", after), bool(state)))
+            return finite(told.status(run, records, done, as_whole("after", after), bool(state)))
 
     @shown
     def cancel_run(self, request: gr.Request, run: str) -> dict[str, Any]:
@@ -205,8 +173,8 @@ class Endpoints:
             ids).
         """
         with asked_by(request):
-            query = Query(text=text, status=_text("status", status), order=order, descending=bool(descending))
-            found = self.listing.page(query, _whole("page", page), own or ())
+            query = Query(text=text, status=as_text("status", status), order=order, descending=bool(descending))
+            found = self.listing.page(query, as_whole("page", page), own or ())
             return finite({name: found[name] for name in ("rows", "total", "page", "pages", "whose")})
 
     @shown
@@ -261,7 +229,7 @@ class Endpoints:
             import_engine()
             from neuroal.generation import Settings, generate_pair
 
-            run, against, prompt = _text("run", run), _text("against", against), _text("prompt", prompt)
+            run, against, prompt = as_text("run", run), as_text("against", against), as_text("prompt", prompt)
             settings = Settings(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
             lm, left, right = models_of(self.workshop, against, run)
             note = NO_TEMPLATE if chat and not lm.tokenizer.chat_template else ""
@@ -271,28 +239,9 @@ class Endpoints:
 
     def _log(self, run: Any) -> tuple[Sequence[told.Record], bool]:
         """All records of a run, and whether no more will come."""
-        if _text("run", run).startswith(f"{KIND}-"):
+        if as_text("run", run).startswith(f"{KIND}-"):
             raise UserError("This is the id of a sweep; give that of one of its runs.")
         try:
             return self.read(run, 0)
         except KeyError:
             raise UserError(UNKNOWN.format(run[:40])) from None
-
-
-def _visitor(request: Any) -> str:
-    """Who asks, for fairness only. Not by Gradio's session: a caller that names none is given a new one each time."""
-    user = request.username if isinstance(request, gr.Request) else None
-    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
-    return f"api:{user or forwarded or (request.client.host if request.client else '')}"
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise UserError(f"{name} is {type(value).__name__}; it must be a text.")
-    return value
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise UserError(f"{name} must be a whole number from 0 on.")
-    return value

@@ -14,7 +14,8 @@ import pytest
 from gradio.utils import get_function_description, get_function_params
 from starlette.requests import Request
 
-from components.endpoints import FAULT, Endpoints, Refused
+from components.endpoints import Endpoints
+from components.endpoints_callers import FAULT, Refused
 from components.endpoints_docs import unfolded
 from components.listing import Listing
 from components.mcp_tools import as_json
@@ -240,14 +241,14 @@ def test_a_spec_that_cannot_work_is_one_sentence(endpoints: Endpoints, spec: Any
     ("name", "arguments", "sentence"),
     [
         ("run_status", ("nothing",), "No run has the id 'nothing' here; start_run gives one"),
-        ("run_status", (7,), "run is int; it must be a text."),
-        ("run_status", ("example-tiny-flat", -1), "after must be a whole number from 0 on."),
+        ("run_status", (7,), "The argument run must be a text, not int."),
+        ("run_status", ("example-tiny-flat", -1), "The argument after must be a whole number from 0 on."),
         ("run_status", ("sweep-abc",), "This is the id of a sweep"),
         ("cancel_run", ("nothing",), "No run has the id"),
         ("run_result", ("nothing",), "No run has the id"),
         ("list_runs", ("", "gone"), "No run can be 'gone'; choose one of:"),
         ("list_runs", ("", "", "size"), "Runs cannot be sorted by 'size'."),
-        ("list_runs", ("", "", "created", True, -1), "page must be a whole number"),
+        ("list_runs", ("", "", "created", True, -1), "The argument page must be a whole number"),
         ("compare", (["example-tiny-flat"],), "Two to 4 runs can be compared"),
         ("compare", ("ab",), "Two to 4 runs can be compared"),
         ("compare", (["example-tiny-flat", "nothing"],), "No run has the id"),
