@@ -89,13 +89,16 @@ class Endpoints:
             return {"run": begun.run, "how": begun.how, "sentence": HOW[begun.how], "link": f"?run={begun.run}"}
 
     @shown
-    def run_status(self, request: gr.Request, run: str, after: int = 0, state: bool = True) -> dict[str, Any]:
+    def run_status(
+        self, request: gr.Request, run: str, after: int = 0, events: bool = True, state: bool = True
+    ) -> dict[str, Any]:
         """How far a run is, and what has happened since the caller last asked. Ask again, with the number that last
-        has, until done is true.
+        has, until done is true. Without events and state the answer is short.
 
         Args:
             run: Id of the run.
             after: Number of the last event that is known already; 0 for all of them.
+            events: Whether the events after that are wanted; of a long search they are many.
             state: Whether the state is wanted that all events amount to: scores, allocation, figures.
 
         Returns:
@@ -104,7 +107,8 @@ class Endpoints:
         """
         with asked_by(request):
             records, done = self._log(run)
-            return finite(told.status(run, records, done, as_whole("after", after), bool(state)))
+            known, wanted = as_whole("after", after), {"events": bool(events), "state": bool(state)}
+            return finite(told.status(run, records, done, known, **wanted))
 
     @shown
     def cancel_run(self, request: gr.Request, run: str) -> dict[str, Any]:
@@ -119,11 +123,11 @@ class Endpoints:
         with asked_by(request):
             self._log(run)
             cancelled = self.workshop.jobs.cancel(run)
-            state = told.status(run, *self._log(run), 0, False)
+            now = told.status(run, *self._log(run))
             said = "Cancelling at the next block; what was found so far is kept."
             idle = "This run is not going, so there is nothing to cancel."
             sentence = said if cancelled else idle
-            return {"run": run, "cancelled": cancelled, "status": state["status"], "sentence": sentence}
+            return {"run": run, "cancelled": cancelled, "status": now["status"], "sentence": sentence}
 
     @shown
     def run_result(self, request: gr.Request, run: str) -> dict[str, Any]:
@@ -139,9 +143,9 @@ class Endpoints:
         """
         with asked_by(request):
             records, done = self._log(run)
-            state = told.status(run, records, done, 0, False)
-            if state["status"] != "finished":
-                raise UserError(f"This run is {state['status']}, so it has no result yet. {state['sentence']}")
+            now = told.status(run, records, done)
+            if now["status"] != "finished":
+                raise UserError(f"This run is {now['status']}, so it has no result yet. {now['sentence']}")
             return finite(told.result(run, records))
 
     @shown

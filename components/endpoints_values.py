@@ -31,21 +31,25 @@ RESULT = (
 TWO_RUNS = ("the other run", "this run")
 
 
-def status(run: str, records: Sequence[Record], done: bool, after: int, whole: bool) -> Told:
+def status(
+    run: str, records: Sequence[Record], done: bool, after: int = 0, *, events: bool = False, state: bool = False
+) -> Told:
     """How far a run is, and what happened.
 
     Args:
         done: no more will come.
-        after: number of the last record that is known already.
-        whole: whether the folded state is wanted.
+        events: whether those after the number ``after``, which the caller knows, are wanted.
+        state: whether the folded state is wanted.
     """
-    state = fold_all(records)
-    share, left = progress(state)
+    folded = fold_all(records)
+    share, left = progress(folded)
     told = {
-        "run": run, "status": state["status"], "sentence": sentence(state), "progress": share, "seconds_left": left,
-        "done": done, "last": state["last"], "events": [r for r in records if r["n"] > after],
+        "run": run, "status": folded["status"], "sentence": sentence(folded), "progress": share, "seconds_left": left,
+        "done": done, "last": folded["last"],
     }  # fmt: skip
-    return {**told, "state": state} if whole else told
+    if events:
+        told["events"] = [record for record in records if record["n"] > after]
+    return {**told, "state": folded} if state else told
 
 
 def result(run: str, records: Sequence[Record]) -> Told:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,11 @@ from neuroal.runs.spec import MODES
 from neuroal.search import Problem, Scorer
 from neuroal.topups import TOP_UPS
 from neuroal.vectors import fast_bfloat16
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from neuroal.options import OptionValues
 
 Result = TypeVar("Result")
 
@@ -54,7 +59,7 @@ def iter_allocate(
     mode: str = "auto",
     known: Mapping[tuple[str, float], float] | None = None,
     scorer: Callable[[Problem], Scorer] | None = None,
-    **options: Any,
+    **options: Unpack[OptionValues],
 ) -> Generator[Event, None, Allocation]:
     """Chooses sparsity ratios; yields what happens. The model is left bit-identical and is never hooked.
 
@@ -88,7 +93,7 @@ def iter_allocate(
         >>> [event.lam for event in events if isinstance(event, CandidateFinished)]
         [0.05, 0.1]
     """
-    parsed = Options.parse(options, TOP_UPS.get(top_up).name)
+    parsed = Options.parse(dict(options), TOP_UPS.get(top_up).name)
     method = Method(pruner, top_up, parsed)
     _check(sparsity, mode, step, method.top_up.steps)
     method.top_up.refuse(method.pruner, method.of, step)
@@ -157,7 +162,7 @@ def allocate(
     step: str = "both",
     sparsity: float | None = None,
     mode: str = "auto",
-    **options: Any,
+    **options: Unpack[OptionValues],
 ) -> Allocation:
     """Chooses sparsity ratios: :func:`neuroal.iter_allocate`, drained. The model is left bit-identical.
 

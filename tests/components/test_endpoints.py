@@ -99,6 +99,8 @@ def test_a_run_is_followed_by_a_cursor_to_its_end(endpoints: Endpoints) -> None:
     assert [event["n"] for event in seen] == list(range(1, len(seen) + 1))
     assert (told["status"], told["progress"], told["seconds_left"]) == ("finished", 1.0, None)
     assert told["sentence"].startswith("Finished in ")
+    glance = endpoints.run_status(ME, run, events=False, state=False)
+    assert len(as_json(glance)) < 400 and glance["sentence"] == told["sentence"]
     again = endpoints.run_status(ME, run, after=told["last"])
     assert again["events"] == [] and again["state"]["measured"]["perplexity"].keys() == {"dense", "uniform", "chosen"}
 

@@ -41,7 +41,7 @@ def test_their_types_are_told(page: gr.Blocks) -> None:
     told = page.get_api_info()["named_endpoints"]
     asked = {p["parameter_name"]: p for p in told["/run_status"]["parameters"]}
     assert {name: p["type"].get("type") for name, p in asked.items()} == {
-        "run": "string", "after": "integer", "state": "boolean"
+        "run": "string", "after": "integer", "events": "boolean", "state": "boolean"
     }  # fmt: skip
     assert (asked["run"]["parameter_has_default"], asked["after"]["parameter_default"]) == (False, 0)
     assert [p["parameter_name"] for p in told["/start_run"]["parameters"]] == ["spec"]

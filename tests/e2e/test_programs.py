@@ -111,7 +111,7 @@ async def converse(url: str) -> None:
 
         async def followed(run: str) -> dict[str, Any]:
             deadline = time.monotonic() + 120
-            while not (told := await ask("run_status", run=run, state=False))["done"]:
+            while not (told := await ask("run_status", run=run, events=False, state=False))["done"]:
                 assert time.monotonic() < deadline, told["sentence"]
                 await asyncio.sleep(0.1)
             return told
