@@ -6,7 +6,7 @@ are what the page "Use via API" and MCP show.
 
 # Without annotations from __future__: of what is returned Gradio reads the annotation as it stands, not as a text.
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -17,7 +17,7 @@ from components.answers import NO_TEMPLATE, models_of
 from components.compare import ANSWERS_AT_ONCE
 from components.controls import OWN_TEXTS, TEXT_BYTES
 from components.endpoints_callers import as_text, as_whole, asked_by, visitor
-from components.endpoints_docs import shown
+from components.endpoints_docs import describe, shown
 from components.listing import Listing, Read
 from components.sides import DENSE
 from components.starting import begin
@@ -54,18 +54,17 @@ class Endpoints:
     def __init__(self, workshop: Workshop, read: Read, listing: Listing) -> None:
         self.workshop, self.read, self.listing = workshop, read, listing
 
-    def offer(self) -> None:
+    def offer(self, page: gr.Blocks) -> None:
         """Adds the endpoints to the page that is being built."""
-        quick: list[Callable[..., Any]] = [
-            self.run_status, self.cancel_run, self.run_result, self.list_runs, self.compare,
-        ]  # fmt: skip
         # Past the queue where a client can: MCP then says who asks, and nobody waits for those who generate.
         gr.api(self.start_run, api_name="start_run", queue=False, concurrency_limit=STARTS_AT_ONCE)
-        for endpoint in quick:
-            gr.api(endpoint, api_name=endpoint.__name__, queue=False, concurrency_limit=None)
-        gr.api(
-            self.generate, api_name="generate", concurrency_id="generate", concurrency_limit=ANSWERS_AT_ONCE
-        )  # the same few at a time as the page's
+        for quick in (self.run_status, self.cancel_run, self.run_result, self.list_runs, self.compare):
+            gr.api(quick, api_name=quick.__name__, queue=False, concurrency_limit=None)
+        # The same few at a time as the page's own.
+        gr.api(self.generate, api_name="generate", concurrency_id="generate", concurrency_limit=ANSWERS_AT_ONCE)
+        for function in page.fns.values():
+            if getattr(function.fn, "__self__", None) is self:
+                describe(function)
 
     @shown
     def start_run(self, request: gr.Request, spec: dict[str, Any] | str) -> dict[str, Any]:

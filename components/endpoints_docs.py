@@ -6,6 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from gradio.blocks import BlockFunction
+from gradio.utils import get_function_description, get_function_params
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 SECTIONS = ("Args:", "Returns:")
@@ -15,6 +18,18 @@ def shown(function: Function) -> Function:
     """A decorator: the page "Use via API" and MCP show the whole docstring."""
     function.__doc__ = unfolded(inspect.getdoc(function) or "")
     return function
+
+
+def describe(endpoint: BlockFunction) -> None:
+    """Calls each argument by its name and tells what it is; Gradio itself does so over MCP only."""
+    _, told, returned = get_function_description(endpoint.fn)
+    names = [name for name, *_ in get_function_params(endpoint.fn)]
+    for component, name in zip(endpoint.inputs, names, strict=True):
+        component.label = name
+        component._api_info["additional_description"] = told[name]
+    (answer,) = endpoint.outputs
+    answer.label = "answer"
+    answer._api_info = {"type": "object", "additionalProperties": {}, "additional_description": " ".join(returned)}
 
 
 def unfolded(text: str) -> str:

@@ -134,7 +134,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         listing = Listing(workshop.jobs, whose_from_environment(), records.read)
         wire_compare(compare, workshop, run_id, live, listing)
         wire_sides(compare.sides, compare_tab, listing, run_id)
-        Endpoints(workshop, records.read, listing).offer()
+        Endpoints(workshop, records.read, listing).offer(page)
     page._queue.sleep_when_free = QUEUE_SECONDS
     return page
 

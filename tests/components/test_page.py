@@ -46,6 +46,12 @@ def test_their_types_are_told(page: gr.Blocks) -> None:
     assert (asked["run"]["parameter_has_default"], asked["after"]["parameter_default"]) == (False, 0)
     assert [p["parameter_name"] for p in told["/start_run"]["parameters"]] == ["spec"]
     assert {kind["type"] for kind in told["/start_run"]["parameters"][0]["type"]["anyOf"]} == {"object", "string"}
-    assert all(
-        endpoint["returns"][0]["type"].get("type") == "object" for name, endpoint in told.items() if name != "/generate"
-    )
+    assert all(endpoint["returns"][0]["type"]["type"] == "object" for endpoint in told.values())
+
+
+def test_what_they_take_and_give_is_told(page: gr.Blocks) -> None:
+    for name, endpoint in page.get_api_info()["named_endpoints"].items():
+        for argument in endpoint["parameters"]:
+            assert argument["label"] == argument["parameter_name"], name
+            assert argument["python_type"]["description"].endswith("."), argument
+        assert endpoint["returns"][0]["type"]["additional_description"].startswith("An object: "), name
