@@ -21,15 +21,16 @@ def shown(function: Function) -> Function:
 
 
 def describe(endpoint: BlockFunction) -> None:
-    """Calls each argument by its name and tells what it is; Gradio itself does so over MCP only."""
-    _, told, returned = get_function_description(endpoint.fn)
+    """Calls each argument by its name, and tells of each and of the answer; Gradio itself does so over MCP only."""
+    about, told, returned = get_function_description(endpoint.fn)
+    endpoint.api_description = f"{about} Returns: {' '.join(returned)}"
     names = [name for name, *_ in get_function_params(endpoint.fn)]
     for component, name in zip(endpoint.inputs, names, strict=True):
         component.label = name
         component._api_info["additional_description"] = told[name]
     (answer,) = endpoint.outputs
     answer.label = "answer"
-    answer._api_info = {"type": "object", "additionalProperties": {}, "additional_description": " ".join(returned)}
+    answer._api_info = {"type": "object", "additionalProperties": {}}  # also of a generator, for each of its answers
 
 
 def unfolded(text: str) -> str:
