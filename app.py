@@ -25,6 +25,7 @@ with uncollected():
     from components.listing import Listing, whose_from_environment
     from components.listing_route import add_listing_route
     from components.matrix_route import add_matrix_route
+    from components.mcp_tools import attach, wanted
     from components.others import Others
     from components.page import ASSETS, Records, build_page
     from components.repeat_route import add_repeat_route
@@ -59,7 +60,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
-    whose = whose_from_environment()
+    whose, tools = whose_from_environment(), wanted()
     workshop = Workshop()
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)
@@ -68,6 +69,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
     async def with_routes(app: FastAPI) -> AsyncIterator[None]:
         """Before the first request is answered: a page that reconnects must not hear that its run is not known."""
         _add_routes(app, workshop, records, Listing(workshop.jobs, whose, records.read))
+        attach(app, page.mcp_server_obj, tools)
         yield
 
     _, url, _ = page.launch(
@@ -78,6 +80,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
         prevent_thread_lock=True,
         quiet=announce is not None,
         app_kwargs={"lifespan": with_routes},
+        mcp_server=tools,
     )
     if announce:
         announce(url)

@@ -77,7 +77,7 @@ def _stream(
     from neuroal.generation import Settings, generate_pair
 
     settings: Settings = Settings(**given)
-    lm, left, right = _models(workshop, *sides)
+    lm, left, right = models_of(workshop, *sides)
     note = NO_TEMPLATE if chat and not lm.tokenizer.chat_template else ""
     with closing(generate_pair(left, right, lm.tokenizer, prompt, settings, chat=chat)) as pairs:
         for pair in pairs:
@@ -85,7 +85,7 @@ def _stream(
             yield shown("finished" if done else "answering", note, pair, titles)
 
 
-def _models(workshop: Workshop, left: str, right: str) -> tuple[Any, Any, Any]:
+def models_of(workshop: Workshop, left: str, right: str) -> tuple[Any, Any, Any]:
     """The language model that both sides are of, and the two modules."""
     if left == DENSE and right != DENSE:
         lm, twin = workshop.pair(right)

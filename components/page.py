@@ -13,6 +13,7 @@ from gradio.events import Dependency
 from components.bundles import adopted
 from components.compare import build_compare, wire_compare
 from components.controls import OWN_TEXTS
+from components.endpoints import Endpoints
 from components.export_panel import ExportPanel, build_sign_in, wire_export
 from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
 from components.gallery import Gallery, look_at, replayed, wire_gallery
@@ -24,6 +25,7 @@ from components.matrix_panel import MatrixPanel, wire_matrix
 from components.ratios import wire_ratios
 from components.refusal import refusal
 from components.sides import wire_sides
+from components.starting import begin
 from components.sweep import build_sweep, wire_sweep
 from components.warmup import Warmup
 from components.whereabouts import whereabouts
@@ -42,6 +44,13 @@ NeuroAL compares the activations of every dense block with those of its pruned c
 methods are there to compare it with."""
 
 WAITING = "Press **Run** to prune, or look at a recorded run beside (on a phone: below) this form."
+
+# What pressing Run led to.
+ANSWERS = {
+    "started": "The run goes on if you close this page; its link leads back to it.",
+    "answered": "This question was answered before; you are looking at that run.",
+    "under way": "This question is being answered already; you are looking at that run.",
+}
 
 # Keeps the link of the run in the address bar, so that reloading or sending it leads back to the run.
 REMEMBER_RUN = """(run) => {
@@ -129,6 +138,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         listing = Listing(workshop.jobs, whose_from_environment(), records.read)
         wire_compare(compare, workshop, run_id, live, listing)
         wire_sides(compare.sides, compare_tab, listing, run_id)
+        Endpoints(workshop, records.read, listing).offer(page)
     page._queue.sleep_when_free = QUEUE_SECONDS
     return page
 
@@ -183,22 +193,13 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
     def start(request: gr.Request, *values: Any) -> tuple[Any, Any, Any]:
         try:
-            spec = spec_from(*values)
-            import_engine()
-            from neuroal.runs.estimate import check
-
-            check(spec, workshop.pool)
-            before = workshop.asked(spec)
-            started = workshop.start(spec, owner=request.session_hash or "")
+            begun = begin(workshop, spec_from(*values), request.session_hash or "")
         except UserError as error:
             return gr.skip(), gr.skip(), refusal(error)
-        answer = "The run goes on if you close this page; its link leads back to it."
-        if workshop.jobs.status(started) == "finished":
-            answer = "This question was answered before; you are looking at that run."
-        elif started == before:
-            answer = "This question is being answered already; you are looking at that run."
-            answer = whereabouts(workshop.jobs, started, answer)
-        return started, _look_at(started), answer
+        answer = ANSWERS[begun.how]
+        if begun.how == "under way":
+            answer = whereabouts(workshop.jobs, begun.run, answer)
+        return begun.run, _look_at(begun.run), answer
 
     def cancel(run: str) -> str:
         if not run or run.startswith(PREFIX):

@@ -26,6 +26,13 @@ class Allocation:
         block_scores, row_scores: {lambda: alignment score}, lower is better; None where the step did not run.
         mode: how the candidates were chosen.
         options: the options it was made with, defaults included (neuroal.options.Options).
+
+    Example:
+        >>> lm = neuroal.load("tiny")
+        >>> tokens = neuroal.calibration_tokens(lm.tokenizer, samples=2, length=32)
+        >>> allocation = neuroal.allocate(lm.model, tokens, top_up="custom", block_sparsity=(0.5,) * lm.info.blocks)
+        >>> allocation.per_block(lm.stack) == (0.5,) * lm.info.blocks, allocation.block_lambda
+        (True, None)
     """
 
     pruner: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,11 @@ from neuroal.runs.spec import MODES
 from neuroal.search import Problem, Scorer
 from neuroal.topups import TOP_UPS
 from neuroal.vectors import fast_bfloat16
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from neuroal.options import OptionValues
 
 Result = TypeVar("Result")
 
@@ -54,7 +59,7 @@ def iter_allocate(
     mode: str = "auto",
     known: Mapping[tuple[str, float], float] | None = None,
     scorer: Callable[[Problem], Scorer] | None = None,
-    **options: Any,
+    **options: Unpack[OptionValues],
 ) -> Generator[Event, None, Allocation]:
     """Chooses sparsity ratios; yields what happens. The model is left bit-identical and is never hooked.
 
@@ -70,10 +75,25 @@ def iter_allocate(
         scorer: makes what scores candidates, where that is not to be done here alone.
         options: see :class:`neuroal.options.Options`.
 
+    Yields:
+        SearchStarted, CandidateStarted, BlockScored, CandidateFinished and LambdaChosen of a search, or BlockRated;
+        then AllocationReady (``neuroal.runs.events``). Closing the generator stops the search.
+
+    Returns:
+        The allocation, as the value of the generator's StopIteration; :func:`neuroal.allocate` returns it plainly.
+
     Raises:
         TypeError: an unknown option. ValueError: a value that is not allowed; the message says what is.
+
+    Example:
+        >>> from neuroal.runs.events import CandidateFinished
+        >>> lm = neuroal.load("tiny")
+        >>> tokens = neuroal.calibration_tokens(lm.tokenizer, samples=2, length=32)
+        >>> events = neuroal.iter_allocate(lm.model, tokens, step="block", lambdas=(0.05, 0.1))
+        >>> [event.lam for event in events if isinstance(event, CandidateFinished)]
+        [0.05, 0.1]
     """
-    parsed = Options.parse(options, TOP_UPS.get(top_up).name)
+    parsed = Options.parse(dict(options), TOP_UPS.get(top_up).name)
     method = Method(pruner, top_up, parsed)
     _check(sparsity, mode, step, method.top_up.steps)
     method.top_up.refuse(method.pruner, method.of, step)
@@ -133,13 +153,81 @@ def _premises(
         )
 
 
-def allocate(model: nn.Module, tokens: Tensor, **settings: Any) -> Allocation:
-    """:func:`iter_allocate`, drained."""
-    return drain(iter_allocate(model, tokens, **settings))
+def allocate(
+    model: nn.Module,
+    tokens: Tensor,
+    *,
+    pruner: str = "wanda",
+    top_up: str = "neuroal",
+    step: str = "both",
+    sparsity: float | None = None,
+    mode: str = "auto",
+    **options: Unpack[OptionValues],
+) -> Allocation:
+    """Chooses sparsity ratios: :func:`neuroal.iter_allocate`, drained. The model is left bit-identical.
+
+    Args:
+        model: any loaded causal language model of transformers.
+        tokens: int64 [samples, length], calibration sequences without padding; all of them are used.
+        pruner: "wanda", "magnitude", "multiflow", "sparsegpt", "alps" or "random".
+        top_up: "neuroal", "uniform", "owl", "alphapruning", "dsnot" or "custom".
+        step: "block", "row" or "both"; looked at by NeuroAL only.
+        sparsity: fraction of the prunable weights to be zeroed, between 0 and 1; 0.6 unless a pattern decides it.
+        mode: "exact" scores every candidate of the reference, "auto" as few as show where the lowest score is.
+        options: see :class:`neuroal.options.Options`, such as ``pattern="2:4"`` or ``lambdas=(0.05, 0.1)``.
+
+    Returns:
+        The ratios and how they were found.
+
+    Raises:
+        TypeError: an unknown option. ValueError: a value that is not allowed; the message says what is.
+
+    Example:
+        >>> lm = neuroal.load("tiny")
+        >>> tokens = neuroal.calibration_tokens(lm.tokenizer, samples=2, length=32)
+        >>> allocation = neuroal.allocate(lm.model, tokens, step="block", sparsity=0.6, lambdas=(0.05, 0.1))
+        >>> allocation.block_lambda in (0.05, 0.1), sorted(allocation.block_scores)
+        (True, [0.05, 0.1])
+
+        Any model that is loaded already will do, here one of random weights:
+
+        >>> import torch
+        >>> from transformers import LlamaConfig, LlamaForCausalLM
+        >>> config = LlamaConfig(
+        ...     vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2
+        ... )
+        >>> model = LlamaForCausalLM(config)
+        >>> allocation = neuroal.allocate(model, torch.randint(64, (2, 8)), top_up="owl", sparsity=0.5)
+        >>> len(allocation.sparsity)
+        14
+    """
+    asked = {"pruner": pruner, "top_up": top_up, "step": step, "sparsity": sparsity, "mode": mode}
+    return drain(iter_allocate(model, tokens, **asked, **options))
 
 
 def prune(model: nn.Module, tokens: Tensor, allocation: Allocation) -> PruneReport:
-    """:func:`neuroal.iter_prune`, drained: prunes ``model`` in place."""
+    """Prunes a model in place: :func:`neuroal.iter_prune`, drained.
+
+    Args:
+        model: the one that the allocation was made for, or a copy; its weights are written to.
+        tokens: int64 [samples, length], calibration; not looked at by a pruner that needs no data.
+        allocation: from :func:`neuroal.allocate`; it knows its pruner and options.
+
+    Returns:
+        The sparsity that was achieved, counted on the weights.
+
+    Raises:
+        UserError: the allocation was made for another model, or the tokens are no ids of this one.
+
+    Example:
+        >>> import copy
+        >>> lm = neuroal.load("tiny")
+        >>> tokens = neuroal.calibration_tokens(lm.tokenizer, samples=2, length=32)
+        >>> allocation = neuroal.allocate(lm.model, tokens, top_up="uniform", sparsity=0.5)
+        >>> pruned = copy.deepcopy(lm.model)  # or prune lm.model itself, where nothing else uses it
+        >>> round(neuroal.prune(pruned, tokens, allocation).overall, 2)
+        0.5
+    """
     return drain(iter_prune(model, checked_tokens(tokens, model), allocation))
 
 

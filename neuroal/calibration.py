@@ -24,7 +24,9 @@ def calibration_tokens(
 
     Args:
         tokenizer: of the model, called with its default special tokens.
-        source: "prose", "own", "wikitext2", "c4" or "ptb".
+        source: "prose" (it ships), "own", or "wikitext2", "c4" and "ptb" from the Hub.
+        samples, length: how many sequences, and how many tokens each has.
+        seed: decides what is drawn.
         text: used with source "own".
 
     Returns:
@@ -32,6 +34,14 @@ def calibration_tokens(
 
     Raises:
         UserError: the text is too short for one sequence, or cannot be fetched.
+
+    Example:
+        >>> lm = neuroal.load("tiny")
+        >>> neuroal.calibration_tokens(lm.tokenizer, samples=4, length=64, seed=0).shape
+        torch.Size([4, 64])
+        >>> own = neuroal.calibration_tokens(lm.tokenizer, "own", 2, 8, text="It was a bright cold day. " * 20)
+        >>> own.shape
+        torch.Size([2, 8])
     """
     documents = calibration_documents(source, text, seed)
     if source != "c4":
@@ -51,10 +61,21 @@ def held_out_windows(
     """Non-overlapping windows of held-out text, spread evenly over it so that every kind of text takes part.
 
     Args:
+        tokenizer: of the model, called with its default special tokens.
+        source: as for :func:`neuroal.calibration_tokens`; held-out text is never calibration text.
+        windows, length: at most so many windows, and how many tokens each has.
         text: used with source "own".
 
     Returns:
         int64 [n, length] with n <= windows; fewer when the text has fewer.
+
+    Raises:
+        UserError: the text is too short for one window, or cannot be fetched.
+
+    Example:
+        >>> lm = neuroal.load("tiny")
+        >>> neuroal.held_out_windows(lm.tokenizer, windows=8, length=128).shape
+        torch.Size([8, 128])
     """
     ids = _encode(tokenizer, held_out_text(source, text))
     available = len(ids) // length

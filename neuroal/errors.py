@@ -11,6 +11,11 @@ class UserError(ValueError):
 
     The message is one plain sentence that says what is wrong, what is allowed and what to do; it is shown to the
     person as it is, so it never carries a traceback, a secret or a path of the server's.
+
+    Example:
+        >>> neuroal.RunSpec(sparsity=1.5)
+        Traceback (most recent call last):
+        neuroal.errors.UserError: Sparsity ratio is 1.5; it must be a number from 0.1 to 0.9.
     """
 
 

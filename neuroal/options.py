@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from neuroal.runs.spec import RunSpec
+
+
+class OptionValues(TypedDict, total=False):
+    """What :class:`Options` may be made from, for editors and type checkers."""
+
+    lambdas: Sequence[float] | None
+    gqa: str
+    pattern: str | None
+    exclude: Sequence[str]
+    block_sparsity: Sequence[float] | None
+    owl_m: float
+    owl_lambda: float
+    alpha_epsilon: float
+    dsnot_cycles: int
+    dsnot_threshold: float
+    renormalise: bool
+    exact_budget: bool
+    exact_statistics: bool
+    reconstruct: bool
+    continuations: int
 
 
 @dataclass(frozen=True)

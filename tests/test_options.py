@@ -10,7 +10,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 import neuroal
-from neuroal.options import Options
+from neuroal.options import Options, OptionValues
 from neuroal.runs.spec import RunSpec
 from neuroal.topups import TOP_UPS
 
@@ -130,3 +130,7 @@ def test_a_pattern_may_be_sparser_than_a_ratio_may(model: LlamaForCausalLM, toke
     allocation = neuroal.allocate(model, tokens, top_up="uniform", pattern=pattern)
     kept, of = map(int, pattern.split(":"))
     assert allocation.target == 1 - kept / of
+
+
+def test_type_checkers_know_every_option() -> None:
+    assert list(OptionValues.__annotations__) == Options.names()

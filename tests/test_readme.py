@@ -38,6 +38,13 @@ def test_every_setting_is_read_by_the_code() -> None:
     assert names == set(re.findall(r"NEUROAL_[A-Z_]+", code))
 
 
+def test_every_extra_is_what_its_sentence_says_to_install() -> None:
+    extras = re.findall(r"^\| `(pip install .*?)` \|", README, flags=re.M)
+    code = "\n".join(p.read_text() for folder in ("neuroal", "components") for p in (ROOT / folder).rglob("*.py"))
+    assert len(extras) >= 5
+    assert [extra for extra in extras if extra not in code] == []
+
+
 def methods() -> str:
     """The tables of methods, from what is registered."""
     tables = []

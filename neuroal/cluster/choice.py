@@ -38,7 +38,8 @@ def chosen(environ: Mapping[str, str] = os.environ) -> Choice:
     """The engine that the environment asks for.
 
     Raises:
-        UserError: it is not known, Ray is not installed, or the processors of a run are not a whole number.
+        UserError: it is not known, Ray or what its address needs is not installed, or the processors of a run are not a
+            whole number.
     """
     engine = environ.get("NEUROAL_ENGINE", "").strip().lower() or "thread"
     if engine not in ENGINES:
@@ -50,7 +51,10 @@ def chosen(environ: Mapping[str, str] = os.environ) -> Choice:
     cpus = environ.get("NEUROAL_RAY_CPUS", "").strip() or "1"
     if not cpus.isdecimal() or int(cpus) < 1:
         raise UserError(f"NEUROAL_RAY_CPUS is {cpus!r}; it must be a whole number from 1: the processors of one run.")
-    return Choice(engine, environ.get("RAY_ADDRESS", "").strip() or "local", int(cpus))
+    address = environ.get("RAY_ADDRESS", "").strip() or "local"
+    if address.startswith("ray://") and importlib.util.find_spec("grpc") is None:
+        raise UserError(f'RAY_ADDRESS is "{address}", which needs one more package: pip install "ray[client]".')
+    return Choice(engine, address, int(cpus))
 
 
 def cluster(pool: Callable[[], ModelPool], masks: Callable[[str], Path]) -> RayEngine | None:

@@ -50,5 +50,7 @@ def serve(
         if "empty port" not in str(error):
             raise
         asked = os.environ.get("GRADIO_SERVER_PORT")
-        raise UserError(f"{f'Port {asked}' if asked else 'Every port'} is in use; choose another with --port.") from None
+        raise UserError(
+            f"{f'Port {asked}' if asked else 'Every port'} is in use; choose another with --port."
+        ) from None
     out.as_json = False  # all is said

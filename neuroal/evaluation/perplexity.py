@@ -36,6 +36,18 @@ def iter_perplexity(model: nn.Module, windows: Tensor, *, variant: str = "") -> 
 
     Yields:
         Evaluated after each batch.
+
+    Returns:
+        The perplexity with its standard error, as the value of the generator's StopIteration.
+
+    Raises:
+        UserError: the windows have another shape, or the predictions are not finite.
+
+    Example:
+        >>> lm = neuroal.load("tiny")
+        >>> windows = neuroal.held_out_windows(lm.tokenizer, windows=2, length=64)
+        >>> [(event.done, event.total) for event in neuroal.iter_perplexity(lm.model, windows)]
+        [(2, 2)]
     """
     if windows.dim() != 2 or windows.shape[0] < 1 or windows.shape[1] < 2:
         raise UserError(f"Windows have the shape {tuple(windows.shape)}; they must be [n, length] with length >= 2.")
@@ -53,7 +65,23 @@ def iter_perplexity(model: nn.Module, windows: Tensor, *, variant: str = "") -> 
 
 
 def perplexity(model: nn.Module, windows: Tensor) -> float:
-    """:func:`iter_perplexity`, drained to its value."""
+    """Perplexity: :func:`neuroal.iter_perplexity`, drained to its value.
+
+    Args:
+        windows: int64 [n, length], length >= 2; each window is scored on its own, without a token added in front.
+
+    Returns:
+        exp of the mean cross-entropy over all next-token predictions; lower is better.
+
+    Raises:
+        UserError: the windows have another shape, or the predictions are not finite.
+
+    Example:
+        >>> lm = neuroal.load("tiny")
+        >>> windows = neuroal.held_out_windows(lm.tokenizer, windows=2, length=64)
+        >>> 1 < neuroal.perplexity(lm.model, windows) < 1000
+        True
+    """
     from neuroal.api import drain
 
     return drain(iter_perplexity(model, windows)).value

@@ -53,7 +53,17 @@ class ModelInfo(ModelFacts):
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A loaded model with its tokenizer. The model is in eval mode and takes no gradients; treat it as read-only."""
+    """A loaded model with its tokenizer. The model is in eval mode and takes no gradients; treat it as read-only.
+
+    Attributes:
+        model, tokenizer: of transformers.
+        info: facts about it, such as ``blocks``, ``parameters``, ``dtype`` and ``notices``.
+
+    Example:
+        >>> lm = neuroal.load("tiny")
+        >>> len(lm.stack) == lm.info.blocks, lm.info.dtype
+        (True, 'float32')
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -89,8 +99,16 @@ def load(
         token: for the Hub; None for HF_TOKEN or the login of huggingface_hub.
         attn_implementation: of transformers; None for its default.
 
+    Returns:
+        The model, its tokenizer, and facts about it.
+
     Raises:
         UserError: it cannot be had, is not a causal language model, is incomplete or damaged, or does not fit.
+
+    Example:
+        >>> lm = neuroal.load("tiny", device="cpu", dtype="float32")
+        >>> type(lm.model).__name__, lm.info.blocks
+        ('LlamaForCausalLM', 8)
     """
     started = time.perf_counter()
     on = pick_device(device)

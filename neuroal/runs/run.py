@@ -85,6 +85,20 @@ def run(
 
     Yields:
         RunStarted first and RunFinished last. Errors are raised, as UserError where a person can act on them.
+
+    Returns:
+        The dense model, its pruned twin and the allocation, as the value of the generator's StopIteration.
+
+    Example:
+        >>> from neuroal.runs.events import Measured
+        >>> spec = neuroal.RunSpec(
+        ...     model="tiny", step="block", lambdas=(0.05, 0.1), samples=2, length=32, eval_windows=2, eval_length=64
+        ... )
+        >>> events = list(neuroal.run(spec))
+        >>> [event.variant for event in events if isinstance(event, Measured)]
+        ['dense', 'chosen', 'uniform']
+        >>> type(events[-1]).__name__
+        'RunFinished'
     """
     work = _Work(spec, pool or ModelPool(), known or Known())
     work.scorer = scorer

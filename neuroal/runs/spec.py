@@ -60,6 +60,13 @@ class RunSpec:
 
     Raises:
         UserError: at construction, when a value is outside what its field allows.
+
+    Example:
+        >>> spec = neuroal.RunSpec(model="tiny", pruner="magnitude", top_up="owl", sparsity=0.5)
+        >>> neuroal.RunSpec.from_json(spec.to_json()) == spec
+        True
+        >>> spec.key() == neuroal.RunSpec.from_dict(spec.card()).key()
+        True
     """
 
     model: str = _setting(DEFAULT_MODEL, "Model", "A name from the menu, a Hugging Face Hub id, or a local folder.")

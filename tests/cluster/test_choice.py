@@ -29,6 +29,15 @@ def test_ray_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch, tmp_
         Workshop(tmp_path)
 
 
+def test_an_address_outside_the_cluster_needs_rays_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "grpc" else object())
+    with pytest.raises(
+        UserError, match=r'"ray://head:10001", which needs one more package: pip install "ray\[client\]"'
+    ):
+        chosen({"NEUROAL_ENGINE": "ray", "RAY_ADDRESS": "ray://head:10001"})
+    assert chosen({"NEUROAL_ENGINE": "ray", "RAY_ADDRESS": "head:6379"}).address == "head:6379"
+
+
 @pytest.mark.parametrize("cpus", ["0", "-1", "1.5", "many"])
 def test_processors_of_a_run_are_a_whole_number(monkeypatch: pytest.MonkeyPatch, cpus: str) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
