@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.comparison import comparison
-from components.fold import State, fold_all
 from components.plotting import LIGHT
 from components.sides import label_of
-from components.status import progress, sentence
-from components.titles import title
 from components.verdict import verdict
 from neuroal.evaluation.card import incomparable, perplexity_card
+from neuroal.folding.fold import State, fold_all
+from neuroal.folding.status import progress, sentence
+from neuroal.folding.titles import title
 from neuroal.runs.summary import summary
 
 if TYPE_CHECKING:
