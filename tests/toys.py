@@ -6,7 +6,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 
-def random_llama(**changes: int) -> LlamaForCausalLM:
+def random_llama(**changes: float) -> LlamaForCausalLM:
     """A random model of three blocks, grouped-query, small enough to check by hand."""
     settings = {
         "vocab_size": 64,

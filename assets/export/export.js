@@ -17,9 +17,10 @@
      * @param {{forms: object[], onnx: string, oauth: boolean}} config
      */
     constructor(element, config) {
-      Object.assign(this, { element, config, run: "", state: null, timer: null, refused: "" });
+      Object.assign(this, { element, config, run: "", state: null, timer: null, refused: "", lookedFor: false });
       this.build();
       element.addEventListener("toggle", () => this.look());
+      document.addEventListener("na-away", () => this.arrive());
     }
 
     // --- building ---------------------------------------------------------------------------------------------------
@@ -81,6 +82,13 @@
       this.look();
     }
 
+    /** A button further up leads here. */
+    arrive() {
+      this.element.open = true;
+      this.element.scrollIntoView({ block: "start" });
+      this.element.querySelector("summary").focus({ preventScroll: true });
+    }
+
     /** What there is, and again while something is being made. */
     async look() {
       clearTimeout(this.timer);
@@ -116,8 +124,10 @@
       else if (!lost && !acted) this.state = null;
       if (acted) this.refused = problem;
       const pressed = acted && this.element.contains(document.activeElement);
+      this.lookedFor ||= acted;
       this.draw(lost ? UNREACHABLE : problem || this.refused);
       if (pressed && this.state?.going) this.cancel.focus(); // the button that was pressed cannot be any more
+      this.lookedFor &&= Boolean(this.state?.going); // by a person who waits for how it ends
       if (lost || this.state?.going) this.timer = setTimeout(() => this.look(), POLL_MS);
     }
 
@@ -126,8 +136,10 @@
     draw(problem) {
       const { state } = this, going = state?.going ?? null, waited = document.activeElement === this.cancel;
       const said = problem || state?.failed || "";
+      const news = said && said !== this.problem.textContent;
       setText(this.problem, said);
       this.problem.hidden = !said;
+      if (news && this.lookedFor) this.problem.scrollIntoView({ block: "nearest" }); // who uploads is further down
       this.ways.hidden = !state;
       this.progress.hidden = !going;
       if (!state) return;

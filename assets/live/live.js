@@ -70,6 +70,8 @@
       this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)), new NeuroAL.ConfigCard(this.options),
         new NeuroAL.RepeatCard());
       this.print = this.head.insertBefore(NeuroAL.summaryButton(this), this.facts);
+      this.away = this.head.insertBefore(make("button", "na-button na-to-map", "Take the model away"), this.facts);
+      Object.assign(this.away, { type: "button", onclick: () => document.dispatchEvent(new CustomEvent("na-away")) });
       this.grid = make("div", "na-grid");
       this.grid.append(...this.cards.map((card) => card.node));
       this.element.replaceChildren(this.head, this.grid);
@@ -210,6 +212,7 @@
       list(this.facts, NeuroAL.factsOf(state, this.options.settings));
       list(this.notices, state.notices);
       this.print.hidden = state.status !== "finished";
+      this.away.hidden = this.print.hidden || Boolean(this.value.replay);
       this.speak();
     }
 

@@ -50,7 +50,8 @@ FORMS: dict[str, Form] = {
             "Sparse file",
             ".sparse.zip",
             "What pruning makes smaller: one bit per weight, then the values that are not zero, compressed. "
-            "neuroal.export.decode turns it back into the checkpoint, bit for bit.",
+            "python -m neuroal decode FILE --out FOLDER, or neuroal.export.decode, makes the checkpoint of it again, "
+            "bit for bit.",
             2,
         ),
         Form(

@@ -18,8 +18,8 @@ A chunk is a byte for its form and two lengths (little-endian uint32), then as m
     form 2   a: a zstd frame of the mask, one bit per entry, the first highest   b: one of the entries that are not zero
 
 Mask and values are those of ``neuroal/evaluation/encoding.py``: an entry counts as zero where all its bits are. Every
-frame tells the size of its content. Whichever form is the smallest is taken, so that the decoded files are the same
-to the bit, and their SHA-256 is compared.
+frame tells the size of its content, and the smallest form is taken. The decoded files are the same to the bit, and
+their SHA-256 is compared.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ CHUNK = 2**22
 HEAD = struct.Struct("<BII")
 RAW, ZSTD, SPARSE = 0, 1, 2
 
+# Up to this share of entries that are not zero, a mask is worth its bits whatever the values are.
+FEW = 0.9
+
 # By bytes of an entry.
 TYPES = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -58,7 +61,7 @@ _README = """A pruned language model of NeuroAL Explorer, sparse-encoded: one bi
 are not zero, compressed with zstd. To get the checkpoint back, bit for bit, in the folder of NeuroAL Explorer's
 repository:
 
-    python -c "import neuroal.export as e; e.decode('THIS FILE', 'A NEW FOLDER')"
+    python -m neuroal decode THIS_FILE --out A_NEW_FOLDER
 
 The encoding is described in neuroal/export/sparse.py.
 """
@@ -195,9 +198,9 @@ def encode_chunk(content: bytes, width: int, level: int = LEVEL) -> tuple[int, b
     if not content:
         return RAW, b"", b""
     entries = torch.frombuffer(bytearray(content), dtype=TYPES[width])
-    whole = compressed(entries, level)
-    forms = [(RAW, content, b""), (ZSTD, whole, b"")]
-    code = encoded(entries)
+    forms, code = [(RAW, content, b"")], encoded(entries)
     if len(code.values) < len(entries):
         forms.append((SPARSE, compressed(code.mask, level), compressed(code.values, level)))
+    if len(code.values) > FEW * len(entries):
+        forms.append((ZSTD, compressed(entries, level), b""))
     return min(forms, key=lambda form: len(form[1]) + len(form[2]))

@@ -85,7 +85,8 @@ def test_its_model_is_taken_away(page: Page, server: Server, tmp_path: Path) -> 
     expect(link).to_be_visible(timeout=LONG)
     expect(panel).to_contain_text("equal bit for bit. The sparse file was decoded again")
     page.reload()
-    panel.locator("summary").click()
+    page.get_by_role("button", name="Take the model away").click()
+    expect(panel.locator("summary")).to_be_focused()
     with page.expect_download(timeout=LONG) as download:
         link.click()
     path = tmp_path / download.value.suggested_filename
@@ -99,4 +100,5 @@ def test_its_model_is_taken_away(page: Page, server: Server, tmp_path: Path) -> 
     panel.get_by_label("Token that may write").fill("hf_nothing")
     panel.get_by_role("button", name="Upload").click()
     expect(panel.get_by_role("alert")).to_contain_text("is not a name for a repository", timeout=LONG)
+    expect(panel.get_by_role("alert")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -105,6 +105,20 @@ def test_what_llama_cpp_reads_of_it(tiny: LanguageModel, tmp_path: Path) -> None
     assert np.array_equal(weights["blk.0.attn_v.weight"], model.model.layers[0].self_attn.v_proj.weight.numpy())
 
 
+@pytest.mark.parametrize("options", [{}, {"quantization_config": GgufConfig(dequantize=True)}])
+def test_what_was_read_from_a_gguf_file_can_be_exported(
+    options: dict[str, Any], source: Source, source_of: Callable[..., Source], tmp_path: Path
+) -> None:
+    """transformers marks it as quantised, and refuses to save it itself."""
+    export(source, "gguf", tmp_path / "model.gguf")
+    read = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="model.gguf", dtype=torch.float32, **options)
+    marks = getattr(read, "is_quantized", False), getattr(read, "hf_quantizer", None)
+    made = export(source_of(read), "folder", tmp_path / "out")
+    assert zeros_of(AutoModelForCausalLM.from_pretrained(made.path)) == zeros_of(source.model)
+    assert (getattr(read, "is_quantized", False), getattr(read, "hf_quantizer", None)) == marks
+    assert "quantization_config" not in (made.path / "config.json").read_text()
+
+
 # --- the order of the numbers -----------------------------------------------------------------------------------------
 
 
