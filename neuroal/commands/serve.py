@@ -35,12 +35,11 @@ def serve(
     from neuroal.runs.instances import InUse
 
     def announce(url: str) -> None:
-        if out.as_json:
-            out.document = {"url": url}
-            out.finish()
-        else:
-            out.line(f"The page is at {url}. Ctrl+C stops it.")
-            out.finish()
+        if port is not None and not url.rstrip("/").endswith(f":{port}"):
+            out.say(f"Port {port} is in use, so another one was taken.")
+        out.document = {"url": url}
+        out.line(f"The page is at {url}. Ctrl+C stops it.")
+        out.finish()
 
     try:
         app.serve(announce)
@@ -49,8 +48,5 @@ def serve(
     except OSError as error:
         if "empty port" not in str(error):
             raise
-        asked = os.environ.get("GRADIO_SERVER_PORT")
-        raise UserError(
-            f"{f'Port {asked}' if asked else 'Every port'} is in use; choose another with --port."
-        ) from None
+        raise UserError("No free port was found; name another one with --port.") from None
     out.as_json = False  # all is said

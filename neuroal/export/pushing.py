@@ -98,22 +98,23 @@ def _uploaded(api: Any, repo_id: str, folder: Path, private: bool, secret: bool)
     """Creates the repository where there is none, and uploads; removes again what it has created where that fails."""
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     yield ExportStep("upload", UPLOADING, 0, total)
-    existed = api.repo_exists(repo_id)
-    if existed and secret and not api.model_info(repo_id).private:
+    begun, exists = False, api.repo_exists(repo_id)  # begun: a repository of ours that holds nothing yet
+    if exists:
+        private = bool(api.model_info(repo_id).private)
+    if secret and not private:
         raise UserError(f"{repo_id} is public, and this run is about someone's own text; name a private repository.")
-    finished = False
     try:
-        if not existed:
+        if not exists:
             api.create_repo(repo_id, private=private)
+            begun = True
             yield ExportStep("upload", "The repository is made.", 0, total)
         send = in_background("push", lambda *_: api.upload_folder(repo_id=repo_id, folder_path=folder), join=False)
         yield from mapped(send, lambda _: ExportStep("upload", UPLOADING, 0, total))
-        hidden = bool(api.model_info(repo_id).private)
-        finished = True
+        begun = False
     finally:
-        if not finished and not existed:
+        if begun:
             _removed(api, repo_id)
-    return Pushed(repo_id, f"{api.endpoint}/{repo_id}", hidden)
+    return Pushed(repo_id, f"{api.endpoint}/{repo_id}", private)
 
 
 def _removed(api: Any, repo_id: str) -> None:

@@ -281,6 +281,19 @@ def test_serving_beside_the_app_is_refused(capsys: pytest.CaptureFixture[str], m
     assert json.loads(capsys.readouterr().out)["error"] == SECOND
 
 
+def test_another_port_than_the_one_asked_for_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import app as page
+
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "1")  # what the command sets is taken back after the test
+    monkeypatch.setattr(page, "serve", lambda announce: announce("http://127.0.0.1:8081/"))
+    assert main(["serve", "--port", "8080"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "Port 8080 is in use, so another one was taken.\n"
+    assert said.out == "The page is at http://127.0.0.1:8081/. Ctrl+C stops it.\n"
+
+
 def free_port() -> int:
     import socket
 

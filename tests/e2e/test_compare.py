@@ -167,7 +167,7 @@ def test_what_a_model_writes_is_text(open_page: Callable[..., Page], monkeypatch
 def test_stop_ends_an_answer_and_keeps_it(open_page: Callable[..., Page], answers: Answers) -> None:
     page = open_page()
     ask(page)
-    expect(page.locator("[data-side=dense] .na-text")).to_contain_text("word 3")
+    expect(page.locator("[data-side=dense] .na-text")).to_contain_text(re.compile(r"word \d"))
     page.get_by_role("button", name="Stop").click()
     phase(page, "stopped")
     expect(page.locator(".na-note")).to_have_text("Stopped.")
@@ -186,7 +186,7 @@ def test_what_arrives_after_stop_changes_nothing(open_page: Callable[..., Page],
     page = open_page()
     ask(page)
     text = page.locator("[data-side=dense] .na-text")
-    expect(text).to_contain_text("word 3")
+    expect(text).to_contain_text(re.compile(r"word \d"))
     kept = page.evaluate(
         "() => { document.dispatchEvent(new Event('na-stopped'));"
         " return document.querySelector('[data-side=dense] .na-text').textContent; }"
@@ -228,7 +228,7 @@ def test_without_a_finished_run_it_says_what_to_do(open_page: Callable[..., Page
 def test_another_run_clears_and_stops_the_old_answer(open_page: Callable[..., Page], answers: Answers) -> None:
     page = open_page()
     ask(page)
-    expect(page.locator("[data-side=dense] .na-text")).to_contain_text("word 3")
+    expect(page.locator("[data-side=dense] .na-text")).to_contain_text(re.compile(r"word \d"))
     page.get_by_role("button", name="Look at another run").click()
     phase(page, "idle")
     page.wait_for_timeout(300)

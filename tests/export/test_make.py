@@ -20,6 +20,8 @@ from neuroal.errors import UserError
 from neuroal.export import FORMS, Source, decode, export, find_form, iter_export
 from neuroal.export import verify as verifying
 from neuroal.export.events import ExportFinished, ExportStarted, ExportStep
+from neuroal.models.memory import Memory
+from neuroal.residence import is_offloaded
 from tests.export.conftest import conv1d, zeroed, zeros_of
 from tests.offloaded import WAYS
 from tests.runs.helpers import weights_digest
@@ -120,6 +122,17 @@ def test_weights_that_are_kept_elsewhere(way: str, source_of: Callable[..., Sour
     made = export(source_of(model), "folder", tmp_path / "out" / "model")
     assert weights_digest(AutoModelForCausalLM.from_pretrained(made.path)) == weights_digest(plain)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["model"]
+
+
+def test_where_two_do_not_fit_the_copy_has_its_blocks_on_disk(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, real = [], verifying.logits
+    monkeypatch.setattr(verifying, "machine_memory", lambda _: Memory("cpu", 1000, 10**9))
+    monkeypatch.setattr(verifying, "logits", lambda model, ids: seen.append(is_offloaded(model)) or real(model, ids))
+    assert "equal bit for bit" in export(source, "folder", tmp_path / "out").told.checked
+    assert seen == [False, True]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_model_that_is_being_trained(source_of: Callable[..., Source], tmp_path: Path) -> None:

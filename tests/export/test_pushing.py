@@ -113,7 +113,14 @@ def test_one_that_was_there_is_not_removed_when_it_fails(hub: FakeHub, source: S
     hub.fail[COMMIT] = 403
     with pytest.raises(UserError, match="may not write"):
         push(source, "someone/a-name", token=TOKEN)
-    assert "someone/a-name" in hub.repositories and "DELETE /api/repos/delete" not in hub.asked
+    assert "someone/a-name" in hub.repositories and not any("/api/repos/delete" in asked for asked in hub.asked)
+
+
+def test_one_that_someone_else_makes_meanwhile_is_not_removed(hub: FakeHub, source: Source) -> None:
+    hub.fail["POST /api/repos/create"] = 409
+    with pytest.raises(UserError, match="made or changed by someone else"):
+        push(source, "someone/a-name", token=TOKEN)
+    assert not any("/api/repos/delete" in asked for asked in hub.asked)
 
 
 def test_cancelling_removes_what_was_begun(hub: FakeHub, source: Source) -> None:
