@@ -187,9 +187,7 @@ def empty_model(source: Path | Mapping[str, Any], name: str) -> nn.Module:
         raise UserError(f"{name} is not a causal language model; {_DECODERS}.")
     try:
         with BUILDING, torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
-            model.tie_weights()  # transformers 5.0 does not do so by itself
-            return model
+            return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
     except Exception as error:  # a configuration can be wrong in as many ways as there are model classes
         raise UserError(f"{name} cannot be built from its config.json by transformers; choose another.") from error
 

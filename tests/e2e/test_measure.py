@@ -39,7 +39,7 @@ def test_a_finished_run_is_measured_by_the_button(page: Page, server: Server, br
     expect(page.locator(".na-token")).to_have_count(128)
     page.locator(".na-token").nth(5).hover()
     expect(page.locator(".na-told")).to_contain_text(re.compile(r"came; KL divergence .*dense, .*pruned, ", re.DOTALL))
-    card = json.loads(page.locator(".na-card-damage .na-json").text_content() or "")
+    card = json.loads(page.locator(".na-card-config .na-json").text_content() or "")
     assert card["spec"]["evaluations"] == ["perplexity", "divergence", "probes"]
 
     with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as phone:
