@@ -4,7 +4,7 @@
 set -euo pipefail
 folder=$(realpath -m "${1:?give a folder for the environment}")
 cd "$(dirname "$0")/.."
-uv venv --quiet --allow-existing --python 3.11 "$folder"
+uv venv --quiet --seed --allow-existing --python 3.11 "$folder"
 uv pip compile --quiet --python "$folder" --resolution lowest-direct requirements.txt --output-file "$folder/oldest.txt"
 # What only the tests need may be new: it is not what is tried.
 uv pip install --python "$folder" --requirements tests/requirements.txt --constraints "$folder/oldest.txt" \
