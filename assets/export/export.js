@@ -111,6 +111,8 @@
     async answered(run, ask, acted = false) {
       clearTimeout(this.timer);
       let state = null, lost = false, problem = "";
+      // Before the answer: another one may come meanwhile, and take the focus with the button that was pressed.
+      const pressed = acted && this.element.contains(document.activeElement);
       try {
         const answer = await ask(), body = await answer.json();
         if (answer.ok) state = body;
@@ -123,10 +125,11 @@
       if (state) this.state = state;
       else if (!lost && !acted) this.state = null;
       if (acted) this.refused = problem;
-      const pressed = acted && this.element.contains(document.activeElement);
       this.lookedFor ||= acted;
       this.draw(lost ? UNREACHABLE : problem || this.refused);
-      if (pressed && this.state?.going) this.cancel.focus(); // the button that was pressed cannot be any more
+      // The button that was pressed cannot be any more; who has gone elsewhere is left there.
+      const stayed = document.activeElement === document.body || this.element.contains(document.activeElement);
+      if (pressed && stayed && this.state?.going) this.cancel.focus();
       this.lookedFor &&= Boolean(this.state?.going); // by a person who waits for how it ends
       if (lost || this.state?.going) this.timer = setTimeout(() => this.look(), POLL_MS);
     }
