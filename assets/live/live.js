@@ -64,14 +64,16 @@
       this.spoken.setAttribute("role", "status");
       this.spoken.setAttribute("aria-live", "polite");
       this.line = new NeuroAL.TimeLine(() => this.touch(EVERYTHING));
-      this.head.append(this.heading, this.caption, this.sentence, this.bar, this.times, this.mapButton, this.line.node,
+      this.print = NeuroAL.summaryButton(this);
+      this.away = make("button", "na-button na-to-map", "Take the model away");
+      Object.assign(this.away, { type: "button", onclick: () => document.dispatchEvent(new CustomEvent("na-away")) });
+      this.actions = make("div", "na-actions");
+      this.actions.append(this.mapButton, this.print, this.away);
+      this.head.append(this.heading, this.caption, this.sentence, this.bar, this.times, this.line.node, this.actions,
         this.problem, this.facts, this.notices, this.spoken);
       this.cards = NeuroAL.FIGURES.map((name) => new Card(name, () => this.touch([name]), this.options.settings));
       this.cards.push(new TextCard(), ...NeuroAL.TABLES.map((name) => new TableCard(name)), new NeuroAL.ConfigCard(this.options),
         new NeuroAL.RepeatCard());
-      this.print = this.head.insertBefore(NeuroAL.summaryButton(this), this.facts);
-      this.away = this.head.insertBefore(make("button", "na-button na-to-map", "Take the model away"), this.facts);
-      Object.assign(this.away, { type: "button", onclick: () => document.dispatchEvent(new CustomEvent("na-away")) });
       this.grid = make("div", "na-grid");
       this.grid.append(...this.cards.map((card) => card.node));
       this.element.replaceChildren(this.head, this.grid);
