@@ -141,7 +141,7 @@ def test_candidates_that_are_spread_are_told_and_chosen_as_ever(
 ) -> None:
     """Also where a helper is killed in the middle of one, which the run's own worker then scores."""
     for seed in SEEDS:
-        spec = RunSpec(model=str(model_folder), **LONG, seed=seed)
+        spec = RunSpec(model=str(model_folder), **LONGER, seed=seed)
         run_id = workshop.jobs.start(spec)
         eventually(lambda run_id=run_id: helpers_seen(workshop, cluster, run_id) or has_ended(workshop, run_id))
         if killed := helpers_seen(workshop, cluster, run_id):
