@@ -38,14 +38,16 @@ MOVE = """async ([label, value]) => {
 
 
 def moves(page: Page, lesson: str, count: int) -> list[float]:
-    """Milliseconds of each move on one page."""
+    """Milliseconds of each move on one page; none on that of a challenge, which is measured by its attempts."""
     page.wait_for_selector(".na-learn .js-plotly-plot", timeout=60_000)
     page.wait_for_function("() => !document.querySelector('.na-learn').hasAttribute('aria-busy')")
     labels = page.locator(".na-learn .na-control").all_inner_texts()
     if any(text.startswith("Sparsity") for text in labels):
         asked = [("Sparsity", str(round(0.3 + 0.05 * i, 2))) for i in range(count)]
-    else:
+    elif any(text.startswith("Block") for text in labels):
         asked = [("Block", str(i)) for i in (0, 1, 2, 4, 5, 6, 7)][:count]
+    else:
+        return []
     return [page.evaluate(MOVE, list(move)) for move in asked]
 
 
@@ -66,6 +68,8 @@ def main() -> None:
             for lesson in page.evaluate("() => NeuroAL.LESSONS.map((lesson) => lesson.id)"):
                 page.goto(f"{server.url}/?learn={lesson}")
                 waits = moves(page, lesson, arguments.moves)
+                if not waits:
+                    continue
                 found[lesson] = {"median": statistics.median(waits), "largest": max(waits)}
                 print(
                     f"{lesson:12} median {found[lesson]['median']:6.0f} ms   largest {max(waits):6.0f} ms", flush=True
