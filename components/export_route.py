@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from components.incoming import is_foreign, json_object
 from components.listing import whose_from_environment
+from components.refusals import FRESH, answered, refusal
 from components.stream import finite, login
 from neuroal.errors import UserError
 from neuroal.export.exporter import Exporter, as_json
@@ -31,10 +31,7 @@ logger = logging.getLogger(__name__)
 PATH = "/gradio_api/runs/{run_id}/export"
 
 MOST_BYTES = 16 * 1024
-FRESH = {"Cache-Control": "no-store"}
 
-UNKNOWN = "This run is not known here; it may have been removed."
-FAULT = "Something went wrong on the server; try again."
 FOREIGN = "Only the page of this app may take its models away."
 INCOMPLETE = "This request is incomplete, or of another version of the page; reload the page."
 
@@ -48,19 +45,19 @@ def add_export_route(app: FastAPI, exporter: Exporter) -> None:
 
     @app.get(PATH, **guarded)
     async def look(run_id: str, request: Request) -> Response:
-        return await _answered(lambda: _state(exporter, run_id, request), request)
+        return await answered(lambda: _state(exporter, run_id, request), request, FOREIGN)
 
     @app.post(PATH, **guarded)
     async def act(run_id: str, request: Request) -> Response:
         body = None if is_foreign(request) else await json_object(request, MOST_BYTES)
         if body is None:
-            return _refusal(FOREIGN, 403)
+            return refusal(FOREIGN, 403)
 
         def answer() -> Response:
             _do(exporter, run_id, body, signed_in(request))
             return _state(exporter, run_id, request)
 
-        return await _answered(answer, request)
+        return await answered(answer, request, FOREIGN)
 
     @app.api_route(f"{PATH}/{{form}}", methods=["GET", "HEAD"], **guarded)
     async def fetch(run_id: str, form: str, request: Request) -> Response:
@@ -70,7 +67,7 @@ def add_export_route(app: FastAPI, exporter: Exporter) -> None:
             headers = FRESH | {"ETag": f'"{told.sha256}"'}  # by which a download that broke off may go on
             return FileResponse(path, filename=told.name, headers=headers, media_type="application/octet-stream")
 
-        return await _answered(file, request)
+        return await answered(file, request, FOREIGN)
 
 
 def _do(exporter: Exporter, run_id: str, body: Mapping[str, Any], token: str | None) -> None:
@@ -103,22 +100,3 @@ def signed_in(request: Request) -> str | None:
     from huggingface_hub import get_token
 
     return get_token()
-
-
-async def _answered(answer: Callable[[], Response], request: Request) -> Response:
-    """What ``answer`` gives, in a thread; what goes wrong is a sentence."""
-    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-        return _refusal(FOREIGN, 403)
-    try:
-        return await run_in_threadpool(answer)
-    except KeyError:
-        return _refusal(UNKNOWN, 404)
-    except UserError as refusal:
-        return _refusal(str(refusal), 422)
-    except Exception:
-        logger.exception("An export could not be answered")
-        return _refusal(FAULT, 500)
-
-
-def _refusal(sentence: str, status: int) -> Response:
-    return JSONResponse({"error": sentence}, status_code=status, headers=FRESH)

@@ -12,7 +12,12 @@ def is_foreign(request: Request) -> bool:
     """Whether another site's page sends this in a visitor's name; JSON alone does not stop it, as Gradio lets foreign
     pages in on most hosts."""
     typed = request.headers.get("content-type", "").startswith("application/json")
-    return not typed or request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    return not typed or is_cross_site(request)
+
+
+def is_cross_site(request: Request) -> bool:
+    """Whether a browser says that another site's page asks."""
+    return request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
 
 
 async def json_object(request: Request, most: int) -> dict[str, Any] | None:

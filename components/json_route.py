@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from components.incoming import is_foreign, json_object
+from components.refusals import FAULT, refusal
 from components.stream import finite, login
 from neuroal.errors import UserError
 
@@ -22,7 +23,6 @@ logger = logging.getLogger(__name__)
 # Enough for the ids of a browser's own runs.
 MOST_BYTES = 64 * 1024
 
-FAULT = "Something went wrong on the server; try again."
 INCOMPLETE = "This request is incomplete, or of another version of the page; reload the page."
 
 
@@ -36,18 +36,14 @@ def add_json_route(app: FastAPI, path: str, answer: Callable[[dict[str, Any]], d
     @app.post(path, include_in_schema=False, dependencies=login(app))
     async def asked(request: Request) -> Response:
         if is_foreign(request):
-            return _refusal("Only the page of this app may ask this.", 403)
+            return refusal("Only the page of this app may ask this.", 403)
         body = await json_object(request, MOST_BYTES)
         if body is None:
-            return _refusal("Ask with a JSON object of at most 64 KB.", 400)
+            return refusal("Ask with a JSON object of at most 64 KB.", 400)
         try:
             return JSONResponse(finite(await run_in_threadpool(answer, body)))
-        except UserError as refusal:
-            return _refusal(str(refusal), 422)
+        except UserError as error:
+            return refusal(str(error), 422)
         except Exception:
             logger.exception("%s could not be answered", path)
-            return _refusal(FAULT, 500)
-
-
-def _refusal(sentence: str, status: int) -> JSONResponse:
-    return JSONResponse({"error": sentence}, status_code=status)
+            return refusal(FAULT, 500)

@@ -14,14 +14,13 @@ import dataclasses
 import gzip
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
+from components.refusals import FRESH, answered
 from components.stream import finite, login
 from neuroal.errors import UserError
 from neuroal.inspection.figures import normalised
@@ -39,11 +38,9 @@ WINDOW = {"top": None, "left": None, "rows": None, "columns": None, "cell": 1}
 DIGITS = 6
 
 KEPT = {"Cache-Control": "private, max-age=3600", "Vary": "Accept-Encoding"}
-FRESH = {"Cache-Control": "no-store"}
 BINARY = "application/octet-stream"
 
-UNKNOWN = "This run is not known here; it may have been removed."
-FAULT = "Something went wrong on the server; try again."
+FOREIGN = "Only the page of this app may look into its runs."
 
 
 def add_matrix_route(app: FastAPI, inspector: Inspector) -> None:
@@ -58,18 +55,18 @@ def add_matrix_route(app: FastAPI, inspector: Inspector) -> None:
                 return JSONResponse({"sentence": found}, status_code=202, headers=FRESH)
             return _json(overview(found), request)
 
-        return await _answered(look, request)
+        return await answered(look, request, FOREIGN)
 
     @app.get(f"{PATH}/{{place}}", **guarded)
     async def matrix(run_id: str, place: str, request: Request) -> Response:
-        return await _answered(lambda: _json(figures(inspector.figures(run_id, place)), request), request)
+        return await answered(lambda: _json(figures(inspector.figures(run_id, place)), request), request, FOREIGN)
 
     @app.get(f"{PATH}/{{place}}/cells", **guarded)
     async def cells(run_id: str, place: str, request: Request) -> Response:
         def window() -> Response:
             return _sent(inspector.cells(run_id, place, **_window(request)), BINARY, request)
 
-        return await _answered(window, request)
+        return await answered(window, request, FOREIGN)
 
 
 def overview(found: Inspected) -> dict[str, Any]:
@@ -127,21 +124,6 @@ def _window(request: Request) -> dict[str, int]:
     return found
 
 
-async def _answered(answer: Callable[[], Response], request: Request) -> Response:
-    """What ``answer`` gives, in a thread; what goes wrong is a sentence."""
-    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):  # it may cost a walk over the model
-        return _refusal("Only the page of this app may look into its runs.", 403)
-    try:
-        return await run_in_threadpool(answer)
-    except KeyError:
-        return _refusal(UNKNOWN, 404)
-    except UserError as refusal:
-        return _refusal(str(refusal), 422)
-    except Exception:
-        logger.exception("A matrix could not be shown")
-        return _refusal(FAULT, 500)
-
-
 def _json(found: dict[str, Any], request: Request) -> Response:
     text = json.dumps(finite(found), separators=(",", ":"), allow_nan=False)
     return _sent(text.encode(), "application/json", request)
@@ -154,7 +136,3 @@ def _sent(body: bytes, media: str, request: Request) -> Response:
         if len(packed) < len(body):
             return Response(packed, media_type=media, headers=KEPT | {"Content-Encoding": "gzip"})
     return Response(body, media_type=media, headers=KEPT)
-
-
-def _refusal(sentence: str, status: int) -> Response:
-    return JSONResponse({"error": sentence}, status_code=status, headers=FRESH)

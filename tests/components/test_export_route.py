@@ -11,7 +11,8 @@ from fastapi import FastAPI, HTTPException
 from starlette.testclient import TestClient
 
 from components import export_route
-from components.export_route import FAULT, FOREIGN, INCOMPLETE, PATH, UNKNOWN, add_export_route
+from components.export_route import FOREIGN, INCOMPLETE, PATH, add_export_route
+from components.refusals import FAULT, UNKNOWN
 from neuroal.errors import UserError
 from neuroal.export.events import ExportFinished
 from neuroal.export.exporter import State

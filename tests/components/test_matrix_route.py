@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from fastapi import FastAPI, HTTPException
 
-from components.matrix_route import FAULT, UNKNOWN, add_matrix_route
+from components.matrix_route import add_matrix_route
+from components.refusals import FAULT, UNKNOWN
 from neuroal.errors import UserError
 from neuroal.inspection import inspector as inspectors
 from neuroal.inspection.inspector import Inspector
