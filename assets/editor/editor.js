@@ -205,6 +205,7 @@
       setText(this.refusal, this.problem || (blocks ? "" : "Counting the blocks of the model."));
       this.refusal.hidden = !this.refusal.textContent;
       this.body.hidden = !blocks;
+      this.body.inert = Boolean(this.fresh); // what is done before it is adopted would be overwritten
       if (!blocks) return;
       const wrong = parse(this.text ?? "").problem || countWords(ratios.length, blocks);
       setText(this.sentence, this.note || wrong || meanWords(ratios, target));

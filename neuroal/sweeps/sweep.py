@@ -104,6 +104,7 @@ class _Going:
     def __init__(self, runs: Runs, owner: str, begun: dict[int, str]) -> None:
         self.runs, self.owner, self.begun = runs, owner, begun
         self.hands: dict[int, str] = {}
+        self.resumed: set[int] = set()
 
     def all(self, left: list[Member], together: int) -> Generator[Event | None, None, None]:
         """Every member, a few at a time."""
@@ -144,7 +145,21 @@ class _Going:
                 del self.hands[index]
                 yield MemberFinished(index, run_id, "failed", False, {}, "The run was removed.")
                 continue
-            if status in ENDED:
+            if status in ENDED and not self._goes_on(index, run_id, status):
                 del self.hands[index]
                 figures, why = self.runs.outcome(run_id)
                 yield MemberFinished(index, run_id, status, False, figures, why)
+
+    def _goes_on(self, index: int, run_id: str, status: str) -> bool:
+        """Resumes, once, a run that was interrupted while the sweep was going: its process is gone, the sweep is not.
+
+        A sweep that is resumed where another process has gone sees its run going until that one's lease is over.
+        """
+        if status != "interrupted" or index in self.resumed:
+            return False
+        self.resumed.add(index)
+        try:
+            self.runs.resume(run_id, self.owner)
+        except (UserError, KeyError):
+            return False
+        return True

@@ -234,3 +234,14 @@ def test_it_is_seen_with_custom_only_and_aims_where_the_slider_is(page: Page, se
     away_and_back("0.7")
     says(page, "Mean 50 %: 20 points below the 70 % aimed at.")
     holds(page, line)
+
+
+def test_nothing_can_be_done_before_it_is_told_what_the_form_holds(page: Page, server: Server) -> None:
+    """The blocks are known first; what is done then would be overwritten by the form's ratios."""
+    open_editor(page, server)
+    inert = page.evaluate("""() => {
+      const editor = new NeuroAL.RatioEditor(document.createElement("div"), { edited() {} });
+      const told = [{ shown: true, blocks: 8 }, { shown: true, text: "", slider: 0.5 }];
+      return told.map((value) => { editor.attach(value); return editor.body.inert; });
+    }""")
+    assert inert == [True, False]

@@ -15,6 +15,7 @@ def tick(page: Page, *evaluations: str) -> None:
     """Opens the fold, where it is closed, and ticks."""
     if not page.get_by_label("Perplexity", exact=True).is_visible():
         page.get_by_role("button", name="Measuring").click()
+        expect(page.get_by_label("Perplexity", exact=True)).to_be_visible()
     for name in evaluations:
         page.get_by_label(name, exact=True).check()
 

@@ -146,3 +146,19 @@ def test_closing_it_starts_nothing_more(runs: FakeRuns) -> None:
         pass
     generator.close()
     assert runs.started == ["run 0.5"]
+
+
+def test_a_run_whose_process_goes_is_resumed_once(runs: FakeRuns) -> None:
+    records = records_of([SweepStarted({}, ({}, {}, {}), (), "2026"), MemberStarted(0, "run 0.5")])
+    runs.ends = {"run 0.6": "interrupted", "run 0.7": "finished"}
+    runs.resume = lambda run_id, owner: runs.resumed.append(run_id)
+    events = []
+    for event in sweep(SPEC, runs, owner="me", records=records):
+        events.append(event)
+        if not runs.resumed:  # the run of a process that is gone is still said to be going
+            runs.ends["run 0.5"] = "interrupted"
+        elif runs.resumed == ["run 0.5"]:
+            runs.ends["run 0.5"] = "finished"
+    assert runs.resumed == ["run 0.5", "run 0.6"]
+    ends = [(e.index, e.status) for e in events if isinstance(e, MemberFinished)]
+    assert ends == [(0, "finished"), (1, "interrupted"), (2, "finished")]
