@@ -70,7 +70,7 @@ def save(source: Source, folder: Path) -> None:
     except Exception as error:
         raise UserError(f"transformers cannot save this model as a checkpoint: {_brief(error)}") from error
     clean_tokenizer(folder)
-    for weights in folder.glob("*.safetensors"):  # written for this account alone; whoever may read the rest may read it
+    for weights in folder.glob("*.safetensors"):  # written for this account alone, unlike the rest
         shutil.copymode(folder / "config.json", weights)
 
 

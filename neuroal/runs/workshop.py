@@ -24,8 +24,10 @@ from neuroal.runs.events import Event, Measured
 from neuroal.runs.housekeeping import Housekeeping
 from neuroal.runs.instances import STOPPING_SECONDS, only_one
 from neuroal.runs.jobs import Jobs
+from neuroal.runs.pace import Pace
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
+from neuroal.runs.turns import Turns
 from neuroal.sweeps.sweeps import Sweeps
 from neuroal.threads import stand_back
 
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 # Pruned twins kept in memory for comparing; others are rebuilt from their masks in about a second.
 KEPT_TWINS = 2
+
+# Questions that pairs of models answer at the same time; more would only make each of them slower.
+ANSWERS_AT_ONCE = 2
 
 # A side that is no run.
 DENSE = "dense"
@@ -90,6 +95,7 @@ class Workshop:
         self.inspector = Inspector(self.jobs, self.folder / "inspected", self._masks, self._pair)
         self.exporter = Exporter(self)
         self.housekeeping = Housekeeping(self.jobs.store, self._forget)
+        self.pace, self.answering = Pace(), Turns(ANSWERS_AT_ONCE)
 
     @property
     def pool(self) -> ModelPool:
