@@ -38,6 +38,9 @@ with uncollected():
 # hundreds of small things to do for a token, each in turn, and the usual 5 ms are long for them.
 SWITCH_SECONDS = 0.0005
 
+# Visits whose state Gradio keeps, a third of a megabyte each; the menus of one that is forgotten start anew.
+SESSIONS = 2000
+
 
 def main() -> None:
     """Serves until it is told to stop; a setting that is not allowed is told in a sentence."""
@@ -78,6 +81,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
         footer_links=["api", "settings"],
         show_error=True,
         prevent_thread_lock=True,
+        state_session_capacity=SESSIONS,
         quiet=announce is not None,
         app_kwargs={"lifespan": with_routes},
         mcp_server=tools,

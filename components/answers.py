@@ -64,7 +64,7 @@ def answers(
         asked = tuple(run if side == OPEN else side for side in sides)
         with workshop.answering.ticket(owner) as ticket:
             for before in until_its_turn(ticket):
-                yield {**value, "note": waiting_words(before)}
+                yield {**value, "note": waiting_words(before) if before else PREPARING}
             with closing(_stream(workshop, asked, prompt, chat, given, titles)) as values:
                 for value in values:
                     yield value
@@ -96,14 +96,20 @@ def _stream(
 
 
 def until_its_turn(ticket: Ticket) -> Iterator[int]:
-    """How many questions come before this one, now and again until none does."""
+    """How many questions come before this one, now and again until none does; nothing where none did."""
+    waited = False
     while before := ticket.place():
+        waited = True
         yield before
         time.sleep(LOOK_SECONDS)
+    if waited:
+        yield 0
 
 
 def waiting_words(before: int) -> str:
-    """What somebody is told who waits."""
+    """What somebody is told who waits; nothing any more where none comes before."""
+    if not before:
+        return ""
     return f"Waiting: {before} {'question' if before == 1 else 'questions'} of others before yours."
 
 

@@ -50,7 +50,8 @@ class Ticket:
 
 
 class Turns:
-    """A few at a time. Nobody is woken: whoever waits asks for the place now and then, and can show it meanwhile.
+    """A few at a time, and of each person one. Nobody is woken: whoever waits asks for the place now and then, and can
+    show it meanwhile.
 
     Args:
         at_once: how many go at the same time.
@@ -87,12 +88,14 @@ class Turns:
         with self._lock:
             if ticket in self._going:
                 return 0
-            place = max(0, self._waiting.index(ticket) + 1 - (self.at_once - len(self._going)))
-            if not place:
-                self._waiting.remove(ticket)
-                self._going.append(ticket)
-                self._order()
-            return place
+            room, busy = self.at_once - len(self._going), {each.owner for each in self._going if each.owner}
+            able = [each for each in self._waiting if each.owner not in busy]  # the rest keep their room for others
+            if ticket not in able[: max(0, room)]:
+                return max(1, self._waiting.index(ticket) + 1 - room)
+            self._waiting.remove(ticket)
+            self._going.append(ticket)
+            self._order()
+            return 0
 
     def _order(self) -> None:
         """Not when one is done: whoever was next by then stays it."""

@@ -116,7 +116,7 @@ def test_an_answer_streams_to_its_end(tiny: LanguageModel) -> None:
 def test_people_take_turns_and_see_their_place(tiny: LanguageModel) -> None:
     """One answers at a time; Ann's second question comes after Bob's first one, and her third is refused."""
     shop = Shop(tiny)
-    what: dict[str, Any] = {"chat": False, "max_tokens": 1}
+    what: dict[str, Any] = {"chat": False, "max_tokens": 64}
     asked = {who: answers(shop, "done", "Once", owner=who[:3], **what) for who in ("Ann1", "Ann2", "Bob")}
     refused = answers(shop, "done", "Once", owner="Ann", **what)
     assert [next(values)["phase"] for values in asked.values()] == ["preparing"] * 3

@@ -7,15 +7,17 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
+from gradio.state_holder import StateHolder
 from gradio.utils import get_function_description, get_function_params
 from starlette.requests import Request
 
 from components.endpoints import Endpoints
-from components.endpoints_callers import FAULT, Refused
+from components.endpoints_callers import FAULT, KEPT_SESSIONS, Refused
 from components.endpoints_docs import unfolded
 from components.listing import Listing
 from components.mcp_tools import as_json
@@ -207,6 +209,16 @@ def test_whoever_starts_without_end_is_told_to_wait(scripted: tuple[Endpoints, S
     with pytest.raises(Refused, match=r"^You have asked for 2 runs within 60 seconds, as many as one may; wait \d+ s"):
         endpoints.start_run(gr.Request(ME, session_hash="another one"), TINY)
     assert endpoints.start_run(request("10.0.0.2"), TINY)["run"]
+
+
+def test_callers_without_a_session_leave_nothing_behind(endpoints: Endpoints, finished: str) -> None:
+    """Gradio gives each call of theirs a session, whose state it would keep."""
+    holder = StateHolder()
+    for i in range(KEPT_SESSIONS + 5):
+        asking = Request({**ME.scope, "app": SimpleNamespace(state_holder=holder)})
+        holder.session_data[f"s{i}"], holder.time_last_used[f"s{i}"] = None, None
+        endpoints.run_status(gr.Request(asking, session_hash=f"s{i}"), finished)
+    assert list(holder.session_data) == list(holder.time_last_used) == [f"s{i}" for i in range(5, KEPT_SESSIONS + 5)]
 
 
 def test_where_strangers_share_a_server_only_known_ids_are_listed(endpoints: Endpoints, finished: str) -> None:

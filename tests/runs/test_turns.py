@@ -31,6 +31,17 @@ def test_several_go_at_once_and_one_that_is_done_makes_room() -> None:
         assert ed.place() == 0
 
 
+def test_nobody_takes_all_the_room() -> None:
+    turns = Turns(at_once=2)
+    with turns.ticket("ann") as ann, turns.ticket("ann") as again:
+        assert [ann.place(), again.place()] == [0, 1]
+        with turns.ticket("bob") as bob:
+            assert [again.place(), bob.place()] == [1, 0]
+        assert again.place() == 1
+    with turns.ticket("") as one, turns.ticket("") as two:
+        assert [one.place(), two.place()] == [0, 0], "nobody's are not one person's"
+
+
 def test_whoever_leaves_the_line_is_not_waited_for() -> None:
     turns = Turns(at_once=1)
     with turns.ticket("ann") as ann:
