@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuroal.batches import at_once
 from neuroal.errors import UserError
 from neuroal.evaluation.base import BATCH_TOKENS
 from neuroal.residence import execution_device
@@ -54,7 +55,7 @@ def iter_perplexity(model: nn.Module, windows: Tensor, *, variant: str = "") -> 
     device = execution_device(model)
     model = skeleton(model)  # some families keep state of a pass in their modules, and others may be using this model
     losses: list[float] = []
-    for batch in windows.split(max(1, BATCH_TOKENS // windows.shape[1])):
+    for batch in windows.split(at_once(BATCH_TOKENS, windows.shape[1])):
         losses += _window_losses(model, batch.to(device))
         yield Evaluated(variant, len(losses), windows.shape[0])
     mean = sum(losses) / len(losses)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from neuroal.errors import UserError
+from neuroal.errors import UserError, is_out_of_memory
 from neuroal.models.building import BUILDING
 from neuroal.models.cache import data_folder, scratch
 from neuroal.models.facts import ModelFacts, inspect, measure
@@ -177,7 +177,7 @@ def _load_model(
 def _sentence(error: BaseException, name: str, options: Mapping[str, Any]) -> str:
     """Why the weights could not be loaded."""
     said = str(error).lower()
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in said or "out of memory" in said:
+    if is_out_of_memory(error):
         return f"There is not enough memory for {name}; choose a smaller model or half precision, or free some memory."
     if isinstance(error, pickle.UnpicklingError) or "weights_only" in said or "weights only" in said:
         return (

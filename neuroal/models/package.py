@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neuroal.errors import UserError
+from neuroal.errors import UserError, is_out_of_memory
 from neuroal.models import cache
 from neuroal.models.building import BUILDING
 from neuroal.models.progress import Say
@@ -137,7 +137,9 @@ def _convert(package: Package, source: Path, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
     except ImportError as error:
         raise UserError(f"Converting {package.name} needs the package gguf; run: pip install gguf") from error
-    except MemoryError as error:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         raise UserError(f"Converting {package.name} needs about 1.3 GB of memory; free some and try again.") from error
     origin = {"package": package.wheel.requirement, "file": package.file, "sha256": package.sha256}
     (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1))

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from neuroal.errors import UserError
+from neuroal.errors import UserError, is_out_of_memory
 from neuroal.runs.events import Event, RunCancelled, RunFailed, RunInterrupted, RunResumed
 from neuroal.runs.log import ENDED, RunLog, ending
 from neuroal.runs.store import Taken
@@ -84,7 +84,7 @@ def sentence(error: BaseException) -> str:
     text = str(error).lower()
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+    if is_out_of_memory(error):
         return "The machine ran out of memory; choose a smaller model, fewer or shorter samples."
     if "no space left" in text or "disk is full" in text:
         return "The disk of this machine is full; free some space and resume the run."

@@ -20,7 +20,7 @@ from neuroal.export.exporter import Exporter
 from neuroal.importing import import_engine
 from neuroal.inspection.inspector import Inspector
 from neuroal.models.cache import data_folder
-from neuroal.runs.events import Event, Measured
+from neuroal.runs.events import Event
 from neuroal.runs.housekeeping import Housekeeping
 from neuroal.runs.instances import STOPPING_SECONDS, only_one
 from neuroal.runs.jobs import Jobs
@@ -256,6 +256,4 @@ def known(records: list[dict[str, Any]]) -> Known:
     """What an interrupted run had finished, read from its log."""
     from neuroal.runs.run import Known
 
-    scores = {(r["step"], r["lam"]): r["score"] for r in records if r["kind"] == "CandidateFinished"}
-    measured = {(r["metric"], r["variant"]): Measured.from_dict(r) for r in records if r["kind"] == "Measured"}
-    return Known(scores, measured, {r["step"]: r["lam"] for r in records if r["kind"] == "LambdaChosen"})
+    return Known.of(records)
