@@ -90,7 +90,7 @@ async def _messages(
     gone: Callable[[], Awaitable[bool]],
 ) -> AsyncGenerator[str, None]:
     """The body: batches as they come, a comment now and then so that no proxy closes, ``event: end`` at the end."""
-    spoke = time.monotonic()
+    spoke, leaving = time.monotonic(), False
     while True:
         records, over = found
         for message in _batches(records):
@@ -100,13 +100,13 @@ async def _messages(
             after = records[-1]["n"]
         if over:
             yield "event: end\ndata: {}\n\n"
+        if over or leaving:
             return
         if time.monotonic() - spoke >= HEARTBEAT_SECONDS:
             yield ": still here\n\n"
             spoke = time.monotonic()
         await asyncio.sleep(POLL_SECONDS)
-        if await gone():
-            return
+        leaving = await gone()  # where the server stops, how the run ended is told before
         try:
             found = source.read(run_id, after)
         except KeyError:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from neuroal.errors import UserError, is_out_of_memory
 from neuroal.runs.events import Event, RunCancelled, RunFailed, RunInterrupted, RunResumed
-from neuroal.runs.log import ENDED, RunLog, ending
+from neuroal.runs.log import ENDED, RunLog, Sealed, ending
 from neuroal.runs.store import Taken
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,8 @@ class Job:
 def drain(job: Job, engine: Engine, stopping: Callable[[], bool]) -> None:
     """Appends every event; ends with exactly one closing event, whatever happens.
 
-    Only where another process has taken over the run, because this one was not heard of for long, nothing is appended.
+    Only where another process has taken over the run, because this one was not heard of for long, nothing is appended;
+    nor where the server stopped, and did not wait for it.
 
     Args:
         stopping: whether a run that is cancelled was so because the server stops.
@@ -64,6 +65,8 @@ def drain(job: Job, engine: Engine, stopping: Callable[[], bool]) -> None:
         closing_event = _follow(job, engine, stopping)
     except Taken as error:
         logger.warning("Run %s: %s", job.run_id, error)
+        return
+    except Sealed:
         return
     except BaseException as error:
         if not isinstance(error, UserError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Generator
 from pathlib import Path
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 # Pruned twins kept in memory for comparing; others are rebuilt from their masks in about a second.
 KEPT_TWINS = 2
+
+# Seconds that what goes has to reach its next event when the server stops.
+CLOSING_SECONDS = 5.0
 
 # A side that is no run.
 DENSE = "dense"
@@ -190,12 +194,18 @@ class Workshop:
         records, _ = self.jobs.read(run_id)
         return any(r["kind"] == "Measured" and r["metric"] == name and r["variant"] == "chosen" for r in records)
 
-    def close(self) -> None:
-        """Stops the workers; what was going is marked as interrupted."""
+    def stop(self, patience: float = CLOSING_SECONDS) -> None:
+        """Stops the workers; what was going is marked as interrupted, also what does not stop in so many seconds. What
+        there is can still be looked at."""
         self.inspector.close()
         self.exporter.close()
-        self.sweeps.close()
-        self.jobs.close()
+        until = time.monotonic() + patience
+        self.sweeps.close(patience)
+        self.jobs.close(max(0.0, until - time.monotonic()))
+
+    def close(self) -> None:
+        """Stops, and lets go of everything."""
+        self.stop()
         self.housekeeping.stop()
         self.jobs.store.close()
         self._let_go()

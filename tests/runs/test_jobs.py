@@ -705,9 +705,15 @@ def test_closing_does_not_wait_for_an_engine_that_says_nothing(make_jobs: MakeJo
     a = go(jobs, "a")
     script.wait_inside("a")
     jobs.close(timeout=0.01)
-    assert jobs.status(a) == "running"
+    told = kinds(jobs, a)
+    assert told == ["Queued", "RunStarted", "RunInterrupted"]
     script.release("a")
-    assert wait_for(jobs, a) == "interrupted"
+    for thread in jobs._threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert script.closed == ["a"]
+    assert kinds(jobs, a) == told, "what comes after the end is not appended"
+    assert [r["kind"] for r in jobs.store.events(a)] == told
 
 
 def test_nothing_can_be_started_once_closed(jobs: Jobs) -> None:
