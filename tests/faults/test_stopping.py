@@ -1,4 +1,4 @@
-"""SIGTERM: the real app with a run that goes on, a viewer that reads and one that never does, ends within five seconds."""
+"""SIGTERM: the real app, with a run that goes on and viewers of whom one never reads, ends within five seconds."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_sigterm_in_the_middle_of_everything(server: Server) -> None:
     run = start_run(server.url)
     with (
         never_reading(server.port, run),
-        never_reading(server.port, "example-01-smollm2-wanda-neuroal"),
+        never_reading(server.port, "example-smollm2-wanda-neuroal"),
         httpx.stream("GET", f"{server.url}/gradio_api/runs/{run}/events", timeout=60) as stream,
     ):
         lines = stream.iter_lines()
