@@ -21,12 +21,12 @@ from neuroal.export.exporter import Exporter
 from neuroal.importing import import_engine
 from neuroal.inspection.inspector import Inspector
 from neuroal.models.cache import data_folder
+from neuroal.runs.damage import open_store
 from neuroal.runs.events import Event
 from neuroal.runs.housekeeping import Housekeeping
-from neuroal.runs.instances import STOPPING_SECONDS, only_one
+from neuroal.runs.instances import STOPPING_SECONDS
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
-from neuroal.runs.store import Store
 from neuroal.sweeps.sweeps import Sweeps
 from neuroal.threads import stand_back
 
@@ -60,6 +60,9 @@ def masks_in(folder: Path, run_id: str) -> Path:
 class Workshop:
     """The server's state.
 
+    Attributes:
+        notices: what people should know of it: a sentence for each thing that is not as it was.
+
     Args:
         folder: the data folder; NEUROAL_DATA or ``data`` beside the app when not given. Runs are stored there too, or
             in the database that NEUROAL_STORE names.
@@ -85,8 +88,10 @@ class Workshop:
         self._twins: OrderedDict[str, tuple[LanguageModel, nn.Module]] = OrderedDict()
         self._lock = threading.RLock()
         self._rebuilding = threading.Lock()
-        store = Store(self.folder if apart else stored_in(self.folder))
-        self._let_go = only_one(store, patience)  # before anything that is left in the store is taken for nobody's
+        where = self.folder if apart else stored_in(self.folder)
+        # Alone with it before anything that is left in the store is taken for nobody's.
+        store, self._let_go, damage = open_store(where, patience)
+        self.notices = (damage,) if damage else ()
         self._cluster = cluster(lambda: self.pool, self._masks)
         slots = self._cluster.slots if self._cluster else 1
         self.jobs = Jobs(store, self._cluster or self._engine, workers or slots)
