@@ -9,7 +9,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from neuroal.errors import UserError
@@ -23,7 +23,7 @@ STALE_SECONDS = 24 * 3600
 # A process that started so much later than a folder was last touched is not its writer: ids are given again.
 LATER_SECONDS = 60
 
-WRITE_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+WRITE_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 HOST = socket.gethostname().replace(".", "-")
 
 _in_use: set[str] = set()
@@ -76,7 +76,10 @@ def written_aside(target: Path) -> Iterator[Path]:
     sweep(target.parent)
     with _partial(target.parent, target.name) as folder:
         yield folder
+        for path in (*folder.rglob("*"), folder):
+            _settle(path)
         _replace(folder, target)
+        _settle(target.parent)
 
 
 @contextmanager
@@ -93,6 +96,20 @@ def sweep(parent: Path) -> None:
     for folder in parent.glob(f".*{PARTIAL}"):
         if folder.name not in _in_use and _is_stale(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def put(file: Path, target: Path) -> None:
+    """Renames a file that was written aside, once its content is on the disk: after a power loss a name may otherwise
+    be there without it. What is called ``target`` is replaced."""
+    _settle(file)
+    os.replace(file, target)
+    _settle(target.parent)
+
+
+def discard(target: Path) -> None:
+    """Removes a folder at once: it is never seen in part."""
+    with _partial(target.parent, target.name) as old:
+        os.replace(target, old)
 
 
 @contextmanager
@@ -120,6 +137,16 @@ def _partial(parent: Path, name: str) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         _in_use.discard(folder.name)
+
+
+def _settle(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk; where the system cannot tell, it is not waited."""
+    with suppress(OSError):
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def _replace(folder: Path, target: Path) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 
 from neuroal.errors import UserError, is_out_of_memory
 from neuroal.models import cache
+from neuroal.models.blobs import sha256
 from neuroal.models.building import BUILDING
+from neuroal.models.checkpoint import Unreadable
 from neuroal.models.progress import Say
 from neuroal.models.wheels import Wheel, obtain
 
@@ -89,6 +91,36 @@ def converted(package: Package) -> Path | None:
     return folder if (folder / "config.json").is_file() else None
 
 
+def check(package: Package) -> None:
+    """Reads the converted copy once: 1 s for SmolLM2.
+
+    Raises:
+        Unreadable: a file is not what was written.
+    """
+    folder = _target(package)
+    try:
+        noted = json.loads((folder / ORIGIN_FILE).read_text())["files"]
+        sound = all(sha256(folder / name) == digest for name, digest in noted.items())
+    except KeyError:  # made before files were noted
+        sound = True
+    except (OSError, ValueError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise Unreadable(f"The converted copy of {package.name} is damaged; it has to be made again.")
+
+
+def discard_damaged(package: Package) -> bool:
+    """Removes the converted copy if it is damaged; whether it was."""
+    target = _target(package)
+    with cache.locked(target):
+        try:
+            check(package)
+        except Unreadable:
+            cache.discard(target)
+            return True
+    return False
+
+
 def prepare(package: Package, say: Say) -> Path:
     """The converted copy, made now if it is not there: fetched, verified, dequantised to float32 safetensors.
 
@@ -105,6 +137,7 @@ def prepare(package: Package, say: Say) -> Path:
             (source,) = obtain(package.wheel, downloads, say, what=package.name, otherwise=OTHERWISE).values()
             say(f"Converting {package.name} to float32, once; this takes about half a minute")
             _convert(package, source, folder)
+            _note_origin(package, folder)
     return target
 
 
@@ -141,5 +174,10 @@ def _convert(package: Package, source: Path, folder: Path) -> None:
         if not is_out_of_memory(error):
             raise
         raise UserError(f"Converting {package.name} needs about 1.3 GB of memory; free some and try again.") from error
-    origin = {"package": package.wheel.requirement, "file": package.file, "sha256": package.sha256}
+
+
+def _note_origin(package: Package, folder: Path) -> None:
+    """Where the copy comes from, and what its files are, so that damage is found later."""
+    files = {file.name: sha256(file) for file in sorted(folder.iterdir())}
+    origin = {"package": package.wheel.requirement, "file": package.file, "sha256": package.sha256, "files": files}
     (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1))

@@ -239,11 +239,16 @@ class Workshop:
         yield from run(spec, pool=self.pool, known=known(records), keep=keep)
 
     def _rebuilt(self, run_id: str) -> tuple[LanguageModel, nn.Module]:
-        from neuroal.runs.masks_file import rebuilt_twin
+        from neuroal.runs.masks_file import Unusable, rebuilt_twin
 
-        spec = self.jobs.spec(run_id)
+        spec, masks = self.jobs.spec(run_id), self._masks(run_id)
         lm = self.pool.get(spec.model, revision=spec.revision, dtype=spec.dtype)
-        return lm, rebuilt_twin(self._masks(run_id), lm)
+        try:
+            return lm, rebuilt_twin(masks, lm)
+        except Unusable:
+            if masks.exists():  # aside, or this run would go on answering its question
+                masks.replace(masks.with_suffix(".damaged"))
+            raise
 
     def _kept(self, run_id: str) -> tuple[LanguageModel, nn.Module] | None:
         with self._lock:
@@ -259,7 +264,8 @@ class Workshop:
             return lm, twin
 
     def _forget(self, run_id: str) -> None:
-        self._masks(run_id).unlink(missing_ok=True)
+        for path in (self._masks(run_id), self._masks(run_id).with_suffix(".damaged")):
+            path.unlink(missing_ok=True)
         self.inspector.forget(run_id)
         self.exporter.forget(run_id)
 

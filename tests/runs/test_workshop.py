@@ -152,6 +152,9 @@ def test_a_lost_mask_is_said_and_does_no_harm(
             workshop.pair(run_id)
         assert str(caught.value) == GONE
     assert workshop.pair(other)
+    again = workshop.start(workshop.jobs.spec(run_id))
+    assert again != run_id, "what is lost is no answer any more"
+    assert wait_for(workshop.jobs, again) == "finished" and workshop.pair(again)
 
 
 def test_a_run_whose_masks_cannot_be_saved_has_not_finished(
