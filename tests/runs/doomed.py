@@ -1,16 +1,13 @@
-"""Programs to be killed by test_kill.py, each told what to do on its command line.
-
-doomed.py append FOLDER          appends events to one run as fast as it can, printing each number once it is saved
-doomed.py run FOLDER MODEL KIND NTH SPEC   does a run, and stands still after the n-th event of a kind, printing the
-                                          run's id; SPEC: its settings as JSON
-"""
+"""What is done in processes that test_kill.py kills. They are forked off one that has imported everything already."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import sys
+import multiprocessing
 import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +17,64 @@ from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
 from tests.runs.helpers import started
 
+# Not an event: half of the masks are written, aside.
+HALF_OF_THE_MASKS = "half of the masks"
 
-def append(folder: Path) -> None:
+# Imported once, so that a process to be killed is there in no time.
+PRELOADED = ["tests.runs.doomed", "neuroal.runs.run", "neuroal.runs.masks_file", "transformers.models.llama"]
+
+
+def doomed(work: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
+    """A process that does ``work(connection, *arguments)``, and the other end of the connection."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    here, there = context.Pipe()
+    process = context.Process(target=work, args=(there, *arguments), daemon=True)
+    process.start()
+    there.close()
+    return process, here
+
+
+def append(connection: Connection, folder: Path) -> None:
+    """Appends events to one run as fast as it can, telling each number once it is saved."""
     store, spec = Store(folder), RunSpec(model="doomed")
     store.add_run("doomed", spec.key(), spec.to_json(), private=False)
     log = RunLog("doomed", store)
     log.append(started(spec))
     for i in itertools.count(2):
-        print(log.append(Notice(str(i)))["n"], flush=True)
+        connection.send(log.append(Notice(str(i)))["n"])
 
 
-def run(folder: Path, model: str, kind: str, nth: int, settings: dict[str, Any]) -> None:
+def run(connection: Connection, folder: Path, model: str, kind: str, nth: int, settings: dict[str, Any]) -> None:
+    """Does a run while another one waits, and stands still after the n-th event of a kind, telling the run's id."""
     import torch
 
+    from neuroal.runs import masks_file
     from neuroal.runs.workshop import Workshop
 
     torch.set_num_threads(1)
     workshop = Workshop(folder)
     save, seen = workshop.jobs.store.append, itertools.count(1)
+    ids: list[str] = []
+
+    def stand_still(run_id: str) -> None:
+        connection.send(run_id)
+        threading.Event().wait()
 
     def append_or_stand_still(run_id: str, n: int, t: float, payload: dict[str, Any], *more: Any) -> None:
         save(run_id, n, t, payload, *more)
         if payload["kind"] == kind and next(seen) == nth:
-            print(run_id, flush=True)
-            threading.Event().wait()
+            stand_still(run_id)
+
+    def half(tensors: dict[str, torch.Tensor], path: str) -> None:
+        write(tensors, path)
+        content = Path(path).read_bytes()
+        Path(path).write_bytes(content[: len(content) // 2])
+        stand_still(ids[0])
 
     workshop.jobs.store.append = append_or_stand_still  # type: ignore[method-assign]
-    workshop.jobs.start(RunSpec(model=model, **settings))
+    if kind == HALF_OF_THE_MASKS:
+        write, masks_file.save_file = masks_file.save_file, half
+    ids.append(workshop.jobs.start(RunSpec(model=model, **settings)))
     workshop.jobs.start(RunSpec(model=model, **settings, sparsity=0.5))
     threading.Event().wait()
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == "append":
-        append(Path(sys.argv[2]))
-    else:
-        run(Path(sys.argv[2]), *sys.argv[3:5], int(sys.argv[5]), json.loads(sys.argv[6]))
