@@ -5,6 +5,7 @@ Cancelling is ceasing to drain. A sweep is drained in the same way: what is said
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Generator
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from neuroal.errors import UserError, is_out_of_memory
+from neuroal.runs.database import UNWRITABLE
 from neuroal.runs.events import Event, RunCancelled, RunFailed, RunInterrupted, RunResumed
 from neuroal.runs.log import ENDED, RunLog, Sealed, ending
 from neuroal.runs.store import Taken
@@ -91,6 +93,8 @@ def sentence(error: BaseException) -> str:
         return "The machine ran out of memory; choose a smaller model, fewer or shorter samples."
     if "no space left" in text or "disk is full" in text:
         return "The disk of this machine is full; free some space and resume the run."
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EIO):
+        return UNWRITABLE
     what = type(error).__name__
     return f"Something unexpected went wrong ({what}); the run can be resumed, and the server's log says more."
 
