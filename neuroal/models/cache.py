@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import socket
 import time
@@ -130,8 +131,8 @@ def _partial(parent: Path, name: str) -> Iterator[Path]:
     try:
         folder.mkdir()
         yield folder
-    except OSError as error:
-        if error.errno not in WRITE_FAILURES:
+    except Exception as error:
+        if _errno(error) not in WRITE_FAILURES:
             raise
         raise UserError(_cannot_write()) from error
     finally:
@@ -182,6 +183,14 @@ def _runs_since(pid: int, moment: float) -> bool:
         return False
     except psutil.AccessDenied:
         return True
+
+
+def _errno(error: Exception) -> int | None:
+    """The system's number of what went wrong; safetensors only quotes it."""
+    if isinstance(error, OSError):
+        return error.errno
+    quoted = re.search(r"\(os error (\d+)\)", str(error))
+    return int(quoted[1]) if quoted else None
 
 
 def _cannot_write() -> str:
