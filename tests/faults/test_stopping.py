@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +14,11 @@ import httpx
 import pytest
 
 from neuroal.runs.store import Store
-from tests.e2e.server import Server
+from tests.e2e.server import ROOT, Server
+from tests.faults.viewers import never_reading
 
 # A search of a minute, in blocks of a second.
-LONG = {"model": "tiny", "step": "both", "mode": "exact", "samples": 128, "length": 512, "evaluations": []}
+LONG = {"model": "tiny", "step": "both", "mode": "exact", "samples": 128, "length": 512}
 
 
 @pytest.fixture
@@ -33,20 +36,27 @@ def start_run(url: str) -> str:
     return json.loads(data.removeprefix("data:"))[0]["run"]
 
 
-def never_reading(port: int, run: str) -> socket.socket:
-    """A viewer that asks for the stream and takes nothing of it: with a window this small the server cannot go on."""
-    viewer = socket.socket()
-    viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    viewer.connect(("127.0.0.1", port))
-    viewer.sendall(f"GET /gradio_api/runs/{run}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    return viewer
+@pytest.fixture
+def second(server: Server) -> Iterator[subprocess.Popen[str]]:
+    """The app once more, on the same data folder."""
+    environment = {**os.environ, **server.environment, "NEUROAL_DATA": str(server.data), "GRADIO_SERVER_PORT": "0"}
+    started = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    yield started
+    started.kill()
+    started.communicate()
 
 
-def test_sigterm_in_the_middle_of_everything(server: Server) -> None:
+def test_a_second_app_is_refused_and_sigterm_in_the_middle_of_everything(
+    server: Server, second: subprocess.Popen[str]
+) -> None:
     run = start_run(server.url)
+    _, said = second.communicate(timeout=100)
+    assert second.returncode == 1
+    assert said.strip().splitlines()[-1].startswith("Another process of this app uses this store. Stop it, give")
+    assert "Traceback" not in said
     with (
-        never_reading(server.port, run),
-        never_reading(server.port, "example-smollm2-wanda-neuroal"),
+        never_reading(server.url, run),
+        never_reading(server.url, "example-smollm2-wanda-neuroal"),
         httpx.stream("GET", f"{server.url}/gradio_api/runs/{run}/events", timeout=60) as stream,
     ):
         lines = stream.iter_lines()
