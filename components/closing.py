@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import time
 
@@ -31,6 +32,8 @@ def serve_until_told(page: gr.Blocks, workshop: Workshop) -> None:
     except KeyboardInterrupt:
         logger.info("The server stops.")
     finally:
+        for told in (signal.SIGINT, signal.SIGTERM):  # once is enough
+            signal.signal(told, signal.SIG_IGN)
         _end_at_the_latest(LAST_SECONDS)
         workshop.stop(RUNS_SECONDS)  # before the page: viewers are told how their run ended
         close_page(page)

@@ -6,6 +6,7 @@ huggingface_hub compares sizes only. A file that was damaged on its way, or on t
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,24 @@ def discard_damaged(snapshot: Path) -> int:
             file.unlink(missing_ok=True)
             removed += 1
     return removed
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """sha256 of each file in a folder, to be noted beside them."""
+    return {file.name: sha256(file) for file in sorted(folder.iterdir())}
+
+
+def is_intact(note: Path) -> bool:
+    """Whether the files beside a note are what its ``files`` say; reads all of them.
+
+    Args:
+        note: a JSON file. One without ``files`` was written before they were noted.
+    """
+    try:
+        noted = json.loads(note.read_text(encoding="utf-8")).get("files", {})
+        return all(sha256(note.with_name(name)) == digest for name, digest in noted.items())
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def sha256(path: Path) -> str:

