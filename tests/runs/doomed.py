@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import multiprocessing
 import threading
@@ -15,7 +16,7 @@ from neuroal.runs.events import Notice
 from neuroal.runs.log import RunLog
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
-from tests.runs.helpers import started
+from tests.runs.helpers import started, wait_for
 
 # Not an event: half of the masks are written, aside.
 HALF_OF_THE_MASKS = "half of the masks"
@@ -77,4 +78,28 @@ def run(connection: Connection, folder: Path, model: str, kind: str, nth: int, s
         write, masks_file.save_file = masks_file.save_file, half
     ids.append(workshop.jobs.start(RunSpec(model=model, **settings)))
     workshop.jobs.start(RunSpec(model=model, **settings, sparsity=0.5))
+    threading.Event().wait()
+
+
+def measure(connection: Connection, folder: Path, model: str, settings: dict[str, Any], more: dict[str, Any]) -> None:
+    """Does a run to its end, then measures ``more``, and stands still in the middle of that, telling the run's id."""
+    import torch
+
+    from neuroal.runs.workshop import Workshop
+
+    torch.set_num_threads(1)
+    workshop = Workshop(folder)
+    spec = RunSpec(model=model, **settings)
+    run_id = workshop.jobs.start(spec)
+    wait_for(workshop.jobs, run_id, "finished")
+    save = workshop.jobs.store.append
+
+    def append(run_id: str, n: int, t: float, payload: dict[str, Any], *rest: Any) -> None:
+        save(run_id, n, t, payload, *rest)
+        if payload["kind"] == "Evaluated":
+            connection.send(run_id)
+            threading.Event().wait()
+
+    workshop.jobs.store.append = append  # type: ignore[method-assign]
+    workshop.measure(run_id, dataclasses.replace(spec, **more))
     threading.Event().wait()

@@ -176,6 +176,34 @@ def test_killed_between_two_calibrations_it_goes_on_with_the_second(
     assert [metric for metric, *_ in found[4:]] == rest
 
 
+def test_killed_while_more_is_measured_the_run_is_still_finished(
+    doom: Doom, open_workshop: Callable[[], Workshop], tmp_path: Path, model_folder: Path
+) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    more = {"evaluations": ("perplexity", "divergence")}
+    child, connection = doom(doomed.measure, tmp_path, str(model_folder), SMALL, more)
+    run_id = heard(connection)
+    kill(child)
+
+    workshop = open_workshop()
+    jobs = workshop.jobs
+    assert jobs.status(run_id) == "finished"
+    notice, end = jobs.read(run_id)[0][-2:]
+    assert notice["message"].endswith("press Measure to go on.") and end["kind"] == "RunFinished"
+    wider = RunSpec(model=str(model_folder), **SMALL, **more)
+    workshop.measure(run_id, wider)
+    assert wait_for(jobs, run_id) == "finished"
+    whole = jobs.start(wider, again=True)
+    assert wait_for(jobs, whole) == "finished"
+    found, expected = (
+        {(r["metric"], r["variant"]): r["value"] for r in jobs.read(i)[0] if r["kind"] == "Measured"}
+        for i in (run_id, whole)
+    )
+    assert found == expected and ("divergence", "chosen") in found
+
+
 def figures(workshop: Workshop, run_id: str) -> dict[tuple[str, object], object]:
     """Scores by candidate, the chosen lambdas, and perplexities by variant."""
     found: dict[tuple[str, object], object] = {}
