@@ -6,14 +6,13 @@ A supervisor that sends SIGTERM kills some seconds later what is still there; no
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import threading
 import time
 
 import gradio as gr
 
 from neuroal.runs.workshop import Workshop
+from neuroal.threads import end_at_the_latest
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ def serve_until_told(page: gr.Blocks, workshop: Workshop) -> None:
     finally:
         for told in (signal.SIGINT, signal.SIGTERM):  # once is enough
             signal.signal(told, signal.SIG_IGN)
-        _end_at_the_latest(LAST_SECONDS)
+        end_at_the_latest(LAST_SECONDS)
         workshop.stop(RUNS_SECONDS)  # before the page: viewers are told how their run ended
         close_page(page)
         workshop.close()
@@ -45,16 +44,3 @@ def close_page(page: gr.Blocks, patience: float = VIEWERS_SECONDS) -> None:
     Gradio itself would wait until it is gone."""
     page.server.config.timeout_graceful_shutdown = patience
     page.close(verbose=False)
-
-
-def _end_at_the_latest(seconds: float) -> None:
-    """Python waits for threads that are at work, before it ends; this does not."""
-
-    def end() -> None:
-        logger.warning("Something did not stop in time; the process ends without it.")
-        logging.shutdown()
-        os._exit(0)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
