@@ -47,9 +47,14 @@ def asked_by(request: Any) -> Iterator[None]:
 
 def visitor(request: Any) -> str:
     """Who asks, for fairness only. Not by Gradio's session: a caller that names none is given a new one each time."""
+    return f"api:{address(request)}"
+
+
+def address(request: Any) -> str:
+    """Who somebody is, by login or else by where they are; all that are behind one address are one."""
     user = request.username if isinstance(request, gr.Request) else None
     forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
-    return f"api:{user or forwarded or (request.client.host if request.client else '')}"
+    return user or forwarded or (request.client.host if request.client else "")
 
 
 def as_text(name: str, value: Any) -> str:

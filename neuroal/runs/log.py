@@ -6,6 +6,8 @@ import logging
 import threading
 import time
 from bisect import bisect_right
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from neuroal.runs.events import (
@@ -113,24 +115,28 @@ class RunLog:
     def _append(self, happened: Event, *, save: bool) -> dict[str, Any]:
         if self._sealed:
             raise Sealed
-        status = STATUS.get(type(happened))
-        n = self._last("n", 0) + 1  # not their count: one may be missing in the store
-        t = self._last("t", 0.0) if self._zero is None else round(time.monotonic() - self._zero, 3)
-        payload = happened.to_dict()
-        record = {"n": n, "t": t, **payload}
+        status, record = STATUS.get(type(happened)), self._record(happened)
         if save:
             figures = summary([*self._records, record]) if status in ENDED else None
             try:
-                self._store.append(self.run_id, n, t, payload, status, figures)
+                self._store.append(self.run_id, record["n"], record["t"], happened.to_dict(), status, figures)
             except Taken:
                 self.mine = False
                 raise
+        self._show(record, status)
+        return record
+
+    def _record(self, happened: Event) -> dict[str, Any]:
+        n = self._last("n", 0) + 1  # not their count: one may be missing in the store
+        t = self._last("t", 0.0) if self._zero is None else round(time.monotonic() - self._zero, 3)
+        return {"n": n, "t": t, **happened.to_dict()}
+
+    def _show(self, record: dict[str, Any], status: str | None) -> None:
         with self._showing:
             self._records.append(record)
             self.status = status or self.status
         if status in ENDED:
             self._zero, self.mine = None, False
-        return record
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -148,10 +154,39 @@ class RunLog:
     def _last(self, name: str, otherwise: Any) -> Any:
         return self._records[-1][name] if self._records else otherwise
 
+    @property
+    def place(self) -> int | None:
+        """In the queue, as last told; None where that is not the last thing that was."""
+        return self._records[-1].get("position") if self._records else None
+
     def read(self, after: int = 0) -> tuple[list[dict[str, Any]], bool]:
         """Records numbered above ``after``, and whether the run has ended, so that none will follow."""
         with self._showing:
             return self._records[bisect_right(self._records, after, key=lambda r: r["n"]) :], self.status in ENDED
+
+
+def tell_places(places: Sequence[tuple[RunLog, int]]) -> None:
+    """Tells those who wait of their new places: together, for where many wait each step forward moves all of them.
+
+    As :meth:`RunLog.append_at_any_cost`.
+    """
+    with ExitStack() as writing:
+        for log, _ in places:
+            writing.enter_context(log._writing)
+        told = [(log, event, log._record(event)) for log, event in ((log, Queued(place)) for log, place in places)]
+        status = STATUS[Queued]
+        try:
+            if told:
+                events = [(log.run_id, record["n"], record["t"], event.to_dict()) for log, event, record in told]
+                told[0][0]._store.append_together(events, status)
+        except Exception as error:
+            logger.info("The places of %d runs are saved one by one: %s", len(told), error)
+        else:
+            for log, _, record in told:
+                log._show(record, status)
+            return
+    for log, place in places:
+        log.append_at_any_cost(Queued(place))
 
 
 def ending(log: RunLog, event: Event) -> list[Event]:

@@ -26,7 +26,9 @@ from neuroal.runs.events import Event
 from neuroal.runs.housekeeping import Housekeeping
 from neuroal.runs.instances import STOPPING_SECONDS
 from neuroal.runs.jobs import Jobs
+from neuroal.runs.pace import Pace
 from neuroal.runs.spec import RunSpec
+from neuroal.runs.turns import Turns
 from neuroal.sweeps.sweeps import Sweeps
 from neuroal.threads import stand_back
 
@@ -42,6 +44,9 @@ KEPT_TWINS = 2
 
 # Seconds that what goes has to reach its next event when the server stops.
 CLOSING_SECONDS = 5.0
+
+# Questions that pairs of models answer at the same time; more would only make each of them slower.
+ANSWERS_AT_ONCE = 2
 
 # A side that is no run.
 DENSE = "dense"
@@ -99,6 +104,7 @@ class Workshop:
         self.inspector = Inspector(self.jobs, self.folder / "inspected", self._masks, self._pair)
         self.exporter = Exporter(self)
         self.housekeeping = Housekeeping(self.jobs.store, self._forget)
+        self.pace, self.answering = Pace(), Turns(ANSWERS_AT_ONCE)
 
     @property
     def pool(self) -> ModelPool:

@@ -134,7 +134,13 @@ def test_a_tab_closed_in_any_phase_stops_nothing(
         save(run_id, n, t, payload, *more)
         phase.append(payload["kind"])
 
+    def append_places(events: Any, *more: Any) -> None:
+        save_places(events, *more)
+        phase.append("Queued")
+
+    save_places = workshop.jobs.store.append_together
     monkeypatch.setattr(workshop.jobs.store, "append", append)
+    monkeypatch.setattr(workshop.jobs.store, "append_together", append_places)
     with served(workshop.jobs) as (url, page):
         run_id = workshop.jobs.start(small_spec)
         for kind in PHASES.values():

@@ -67,13 +67,21 @@ def run(connection: Connection, folder: Path, model: str, kind: str, nth: int, s
         if payload["kind"] == kind and next(seen) == nth:
             stand_still(run_id)
 
+    def append_places_or_stand_still(events: Any, *more: Any) -> None:
+        save_places(events, *more)
+        for run_id, *_, payload in events:
+            if payload["kind"] == kind and next(seen) == nth:
+                stand_still(run_id)
+
     def half(tensors: dict[str, torch.Tensor], path: str) -> None:
         write(tensors, path)
         content = Path(path).read_bytes()
         Path(path).write_bytes(content[: len(content) // 2])
         stand_still(ids[0])
 
+    save_places = workshop.jobs.store.append_together
     workshop.jobs.store.append = append_or_stand_still  # type: ignore[method-assign]
+    workshop.jobs.store.append_together = append_places_or_stand_still  # type: ignore[method-assign]
     if kind == HALF_OF_THE_MASKS:
         write, masks_file.save_file = masks_file.save_file, half
     ids.append(workshop.jobs.start(RunSpec(model=model, **settings)))
