@@ -126,7 +126,8 @@ def locked(path: Path) -> Iterator[None]:
 @contextmanager
 def _partial(parent: Path, name: str) -> Iterator[Path]:
     """A folder named after its writer, so that a sweep can tell whether that writer still lives."""
-    folder = parent / f".{name}.{HOST}.{os.getpid()}.{uuid.uuid4().hex[:8]}{PARTIAL}"
+    unique = f"{_began(os.getpid())}-{uuid.uuid4().hex[:8]}"
+    folder = parent / f".{name}.{HOST}.{os.getpid()}.{unique}{PARTIAL}"
     _in_use.add(folder.name)
     try:
         folder.mkdir()
@@ -167,10 +168,22 @@ def _is_stale(folder: Path) -> bool:
     except OSError:
         return False
     match folder.name.rsplit(".", 4):
-        case [_, host, pid, _, _] if host == HOST and pid.isdigit():
+        case [_, host, pid, unique, _] if host == HOST and pid.isdigit():
             # Our own id but not in our list: a process before us, in a container that numbers them from 1 each time.
-            return int(pid) == os.getpid() or not _runs_since(int(pid), touched)
+            if int(pid) == os.getpid():
+                return True
+            if began := unique.rpartition("-")[0]:  # whatever the clock says since
+                return began != _began(int(pid))
+            return not _runs_since(int(pid), touched)
     return time.time() - touched > STALE_SECONDS
+
+
+def _began(pid: int) -> str:
+    """When a process was started, in the kernel's count since the machine was; "" where there is none to read."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 def _runs_since(pid: int, moment: float) -> bool:

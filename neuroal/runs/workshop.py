@@ -93,6 +93,7 @@ class Workshop:
         self._twins: OrderedDict[str, tuple[LanguageModel, nn.Module]] = OrderedDict()
         self._lock = threading.RLock()
         self._rebuilding = threading.Lock()
+        self._stopped = False
         where = self.folder if apart else stored_in(self.folder)
         # Alone with it before anything that is left in the store is taken for nobody's.
         store, self._let_go, damage = open_store(where, patience)
@@ -213,10 +214,12 @@ class Workshop:
         until = time.monotonic() + patience
         self.sweeps.close(patience)
         self.jobs.close(max(0.0, until - time.monotonic()))
+        self._stopped = True
 
     def close(self) -> None:
-        """Stops, and lets go of everything."""
-        self.stop()
+        """Stops, unless that was done, and lets go of everything."""
+        if not self._stopped:
+            self.stop()
         self.housekeeping.stop()
         self.jobs.store.close()
         self._let_go()

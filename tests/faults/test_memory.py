@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -78,6 +79,13 @@ def whole(tiny: LanguageModel) -> dict[Any, float]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("neuroal.runs.pool.load", lambda name, **_: tiny)
         return figures(list(run(SPEC, pool=ModelPool())))
+
+
+@pytest.mark.parametrize("allocate", [torch.empty, np.empty], ids=["torch", "numpy"])
+def test_a_real_allocator_is_understood(allocate: Callable[[int], Any]) -> None:
+    with pytest.raises((RuntimeError, MemoryError)) as refused:
+        allocate(2**46)
+    assert is_out_of_memory(refused.value)
 
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS.keys())
