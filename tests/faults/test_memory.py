@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -16,10 +17,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from neuroal.batches import HALVED, at_once, sparing
 from neuroal.errors import UserError, is_out_of_memory
 from neuroal.models.loading import LanguageModel
-from neuroal.runs.events import CandidateFinished, Event, LambdaChosen, Measured, Notice, RunFinished
+from neuroal.runs.events import (
+    CandidateFinished,
+    Evaluated,
+    Event,
+    LambdaChosen,
+    Measured,
+    Notice,
+    RunFinished,
+    RunPlanned,
+)
 from neuroal.runs.pool import ModelPool
 from neuroal.runs.run import Outcome, examine, measure, run
 from neuroal.runs.spec import RunSpec
+from neuroal.search import _wanted
 from tests.runs.helpers import weights_digest
 
 # Four sequences of 32 tokens are one batch, and so are four windows of 64.
@@ -55,7 +66,8 @@ class Memory(TorchDispatchMode):
 @pytest.fixture(autouse=True)
 def _four_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("neuroal.blocks.MICRO_BATCH_TOKENS", 4 * SPEC.length)
-    monkeypatch.setattr("neuroal.evaluation.perplexity.BATCH_TOKENS", 4 * SPEC.eval_length)
+    for module in ("base", "perplexity"):
+        monkeypatch.setattr(f"neuroal.evaluation.{module}.BATCH_TOKENS", 4 * SPEC.eval_length)
 
 
 @pytest.fixture
@@ -109,6 +121,8 @@ def test_a_run_goes_on_with_half_the_batch_to_the_same_figures(
     scored = Counter(e.lam for e in of(events, CandidateFinished))
     assert set(scored.values()) == {1}, "what was finished before is not done again"
     assert len(of(events, LambdaChosen)) == (1 if length == SPEC.length else 2)
+    planned = of(events, RunPlanned)[-1].units["evaluate:chosen"]
+    assert planned["units"] == len([e for e in of(events, Evaluated) if e.variant == "chosen"]), "the plan knows of it"
     assert weights_digest(tiny.model) == before
     assert at_once(8) == 8, "others keep whole batches"
 
@@ -183,3 +197,19 @@ def test_two_that_go_by_turns_in_one_thread_have_batches_of_their_own() -> None:
     assert at_once(8) == 8
     assert list(sparing(attempt, lambda _: 0)) == [8, 8]
     assert list(halved) == [4]
+
+
+def test_candidates_that_go_side_by_side_are_half_as_many_too() -> None:
+    """Of a model on disk: each has hidden states of its own."""
+    problem = types.SimpleNamespace(every=True, together=True)
+    grid = (0.01, 0.02, 0.03, 0.04)
+
+    def attempt() -> Any:
+        if not tried:
+            tried.append(True)
+            raise MemoryError
+        yield _wanted(problem, "block", grid, {}, None)
+
+    tried: list[bool] = []
+    assert list(sparing(attempt, lambda _: ())) == [(), [0.01, 0.02]]
+    assert list(sparing(attempt, lambda _: ())) == [list(grid)]
