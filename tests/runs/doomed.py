@@ -16,6 +16,7 @@ from neuroal.runs.events import Notice
 from neuroal.runs.log import RunLog
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
+from neuroal.sweeps.spec import SweepSpec
 from tests.runs.helpers import started, wait_for
 
 # Not an event: half of the masks are written, aside.
@@ -111,3 +112,34 @@ def measure(connection: Connection, folder: Path, model: str, settings: dict[str
     workshop.jobs.store.append = append  # type: ignore[method-assign]
     workshop.measure(run_id, dataclasses.replace(spec, **more))
     threading.Event().wait()
+
+
+def sweep(connection: Connection, folder: Path, model: str, settings: dict[str, Any]) -> None:
+    """Asks three questions as one, and stands still while the second one prunes, telling the sweep's id."""
+    import torch
+
+    from neuroal.runs.workshop import Workshop
+
+    torch.set_num_threads(1)
+    workshop = Workshop(folder)
+    save, ended = workshop.jobs.store.append, itertools.count(1)
+    first_over = threading.Event()
+
+    def append(run_id: str, n: int, t: float, payload: dict[str, Any], *rest: Any) -> None:
+        save(run_id, n, t, payload, *rest)
+        if payload["kind"] == "MemberFinished":
+            first_over.set()
+        if payload["kind"] == "PruningFinished" and next(ended) == 2:
+            first_over.wait()
+            connection.send(sweep_id)
+            threading.Event().wait()
+
+    workshop.jobs.store.append = append  # type: ignore[method-assign]
+    sweep_id = workshop.sweeps.start(three(model, settings))
+    threading.Event().wait()
+
+
+def three(model: str, settings: dict[str, Any]) -> SweepSpec:
+    """Questions that differ in their sparsity; each prunes once, for it is its own control."""
+    base = {k: v for k, v in settings.items() if k != "lambdas"} | {"pruner": "magnitude", "top_up": "uniform"}
+    return SweepSpec({**base, "model": model}, ([{"sparsity": sparsity} for sparsity in (0.4, 0.5, 0.6)],))

@@ -204,6 +204,32 @@ def test_killed_while_more_is_measured_the_run_is_still_finished(
     assert found == expected and ("divergence", "chosen") in found
 
 
+def test_a_killed_sweep_goes_on_with_the_run_at_hand(
+    doom: Doom, open_workshop: Callable[[], Workshop], tmp_path: Path, model_folder: Path
+) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    child, connection = doom(doomed.sweep, tmp_path, str(model_folder), SMALL)
+    sweep_id = heard(connection)
+    kill(child)
+
+    workshop = open_workshop()
+    sweeps = workshop.sweeps.jobs
+    assert sweeps.status(sweep_id) == "interrupted"
+    started = [r["run"] for r in sweeps.read(sweep_id)[0] if r["kind"] == "MemberStarted"]
+    assert [workshop.jobs.status(run) for run in started] == ["finished", "interrupted"]
+    workshop.sweeps.resume(sweep_id)
+    assert wait_for(sweeps, sweep_id) == "finished"
+    over = [r for r in sweeps.read(sweep_id)[0] if r["kind"] == "MemberFinished"]
+    assert [r["status"] for r in over] == ["finished"] * 3 and not any(r["reused"] for r in over)
+    assert [r["run"] for r in over][:2] == started, "neither was asked again"
+    for member, record in zip(doomed.three(str(model_folder), SMALL).members, over, strict=True):
+        whole = workshop.jobs.start(member.spec, again=True)
+        assert wait_for(workshop.jobs, whole) == "finished"
+        assert figures(workshop, whole) == figures(workshop, record["run"])
+
+
 def figures(workshop: Workshop, run_id: str) -> dict[tuple[str, object], object]:
     """Scores by candidate, the chosen lambdas, and perplexities by variant."""
     found: dict[tuple[str, object], object] = {}
