@@ -6,6 +6,7 @@ The disk here is of that kind: what is renamed without having been synchronised 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from neuroal.inspection.record import Inspected
 from neuroal.models import package
 from neuroal.models.cache import written_aside
 from neuroal.runs.masks_file import apply_masks, save_masks
+from neuroal.runs.spec import RunSpec
+from neuroal.runs.store import Store
+from neuroal.runs.workshop import Workshop
 from neuroal.twin import sparse_twin
 
 
@@ -117,3 +121,30 @@ def test_an_export(disk: Disk, tmp_path: Path) -> None:
     disk.after_the_power_loss()
     os.truncate(place, 0)  # a file that others have damaged is not offered either
     assert shelf.kept("abc") == {}
+
+
+@pytest.mark.parametrize("arrived", [0.0, 0.31, 0.5, 0.77, 1.0])
+def test_of_a_log_only_the_end_is_missing(tmp_path: Path, arrived: float) -> None:
+    """What SQLite had written, but not synchronised, may be there in part: ``arrived`` is the share of it."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    store = Store(there)
+    store.add_run("a", "key", RunSpec(model="a").to_json(), private=False)
+    with store.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    for n in range(1, 101):
+        store.append("a", n, 0.1 * n, {"kind": "Notice", "message": "x" * 300}, "running")
+    shutil.copytree(there, here)
+    wal = here / "runs.sqlite-wal"
+    os.truncate(wal, int(wal.stat().st_size * arrived))
+    (here / "runs.sqlite-shm").unlink()  # shared memory, of which nothing is left
+    store.close()
+
+    workshop = Workshop(here, patience=0.0)
+    try:
+        assert workshop.notices == (), "this is no damage"
+        log = workshop.jobs.read("a")[0]
+        assert log[-1]["kind"] == "RunInterrupted"
+        assert [r["n"] for r in log] == list(range(1, len(log) + 1))
+        assert abs(len(log) - 1 - 100 * arrived) < 20 and (arrived < 1 or len(log) == 101)
+    finally:
+        workshop.close()
