@@ -19,6 +19,9 @@ class UserError(ValueError):
     """
 
 
+DISK_FULL = "The disk of this machine is full; free some space, then ask again or resume the run."
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether main memory or that of an accelerator could not be had. A UserError has its own sentence already."""
     if isinstance(error, UserError):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from neuroal.errors import UserError
+from neuroal.errors import DISK_FULL, UserError
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "data"
 PARTIAL = ".partial"
@@ -24,7 +24,8 @@ STALE_SECONDS = 24 * 3600
 # A process that started so much later than a folder was last touched is not its writer: ids are given again.
 LATER_SECONDS = 60
 
-WRITE_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WRITE_FAILURES = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 HOST = socket.gethostname().replace(".", "-")
 
 _in_use: set[str] = set()
@@ -133,9 +134,9 @@ def _partial(parent: Path, name: str) -> Iterator[Path]:
         folder.mkdir()
         yield folder
     except Exception as error:
-        if _errno(error) not in WRITE_FAILURES:
+        if (number := _errno(error)) not in WRITE_FAILURES:
             raise
-        raise UserError(_cannot_write()) from error
+        raise UserError(DISK_FULL if number in FULL else _cannot_write()) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         _in_use.discard(folder.name)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.schema import CreateColumn
 from sqlmodel import Session, SQLModel, create_engine
 
-from neuroal.errors import UserError
+from neuroal.errors import DISK_FULL, UserError
 from neuroal.runs.rows import RunRow
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,6 @@ PREPARING = 0x6E6575726F616C
 # The file of SQLite in a data folder.
 STORE = "runs.sqlite"
 
-FULL = "The disk of this machine is full; free some space, then ask again or resume the run."
 UNWRITABLE = (
     "The data folder cannot be written any more; see to it that its disk is there and this process may write to it, "
     "then ask again or resume the run."
@@ -53,8 +52,8 @@ DAMAGED = "The file with the runs is damaged; start the app again, which keeps i
 LOCKED = "The file with the runs is locked by another program; try again in a moment."
 
 _TROUBLES = {
-    "is full": FULL,
-    "no space left": FULL,
+    "is full": DISK_FULL,
+    "no space left": DISK_FULL,
     "malformed": DAMAGED,
     "not a database": DAMAGED,
     "readonly": UNWRITABLE,
@@ -206,7 +205,7 @@ def _reason(error: DBAPIError) -> str:
         if "locked" in said:
             return "The file of the store is locked by another program."
         if "full" in said:
-            return FULL
+            return DISK_FULL
         return "The file of the store cannot be opened: it is no SQLite database, or its folder cannot be written to."
     if "password" in said or "authentication" in said or "no pg_hba.conf entry" in said:
         return "The PostgreSQL server of NEUROAL_STORE refused the user or the password."

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from neuroal.errors import UserError, is_out_of_memory
+from neuroal.errors import DISK_FULL, UserError, is_out_of_memory
 from neuroal.runs.database import UNWRITABLE
 from neuroal.runs.events import Event, RunCancelled, RunFailed, RunInterrupted, RunResumed
 from neuroal.runs.log import ENDED, RunLog, Sealed, ending
@@ -92,7 +92,7 @@ def sentence(error: BaseException) -> str:
     if is_out_of_memory(error):
         return "The machine ran out of memory; choose a smaller model, fewer or shorter samples."
     if "no space left" in text or "disk is full" in text:
-        return "The disk of this machine is full; free some space and resume the run."
+        return DISK_FULL
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EIO):
         return UNWRITABLE
     what = type(error).__name__

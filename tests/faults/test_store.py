@@ -14,7 +14,7 @@ import pytest
 
 from components.page import Records, build_page
 from components.warmup import Warmup
-from neuroal.errors import UserError
+from neuroal.errors import DISK_FULL, UserError
 from neuroal.runs import database
 from neuroal.runs.instances import InUse
 from neuroal.runs.spec import RunSpec
@@ -162,7 +162,7 @@ def test_a_run_on_a_disk_that_fills_up_fails_in_a_sentence_and_goes_on_to_the_sa
         said = workshop.jobs.read(run_id)[0][-1]["message"]
     except UserError as refusal:
         said = str(refusal)
-    assert said == database.FULL
+    assert said == DISK_FULL
     with pytest.raises(UserError, match="disk of this machine is full"):
         for n in range(50):
             workshop.jobs.store.edit(whole, name=f"{n}" * 60)

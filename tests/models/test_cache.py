@@ -68,7 +68,7 @@ def test_an_older_folder_is_replaced(tmp_path: Path) -> None:
 
 
 def test_full_disk_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has room"), written_aside(tmp_path / "model"):
+    with pytest.raises(UserError, match="disk of this machine is full"), written_aside(tmp_path / "model"):
         raise OSError(28, "No space left on device")
 
 
