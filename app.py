@@ -20,6 +20,7 @@ with uncollected():
     from fastapi import FastAPI
 
     from components.bundles import add_bundle_route
+    from components.closing import serve_until_told
     from components.export_route import add_export_route
     from components.learn_route import Lessons, add_learn_route
     from components.listing import Listing, whose_from_environment
@@ -89,10 +90,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
     if announce:
         announce(url)
     warmup.start()
-    try:
-        page.block_thread()
-    finally:
-        workshop.close()
+    serve_until_told(page, workshop)
 
 
 def _add_routes(app: FastAPI, workshop: Workshop, records: Records, listing: Listing) -> None:

@@ -100,6 +100,8 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
     """The whole page; launching it is the caller's."""
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.Markdown(INTRODUCTION)
+        for notice in workshop.notices:
+            gr.Markdown(f"⚠️ {notice}", elem_classes="notice")
         engine = gr.Markdown(warmup.sentence, elem_id="engine", elem_classes="quiet")
         clock = gr.Timer(1.0)
         run_id = gr.Textbox(visible=False, label="Run")

@@ -41,6 +41,10 @@ STATUS: dict[type[Event], str] = {
 ENDED = frozenset({"finished", "failed", "cancelled", "interrupted"})
 
 
+class Sealed(Exception):
+    """The server stops, and has told the end of this run without waiting for whoever does it."""
+
+
 class RunLog:
     """Numbers events, stamps them with the seconds since the run started, commits them, then shows them.
 
@@ -58,6 +62,7 @@ class RunLog:
         self._writing = threading.Lock()  # one event at a time, for as long as the store takes
         self._showing = threading.Lock()  # for an instant: viewers read on the event loop, which no store may hold up
         self._zero: float | None = None  # the clock stands still
+        self._sealed = False
         self.mine = False
         self.status = last_status(self._records)
 
@@ -71,9 +76,18 @@ class RunLog:
 
         Raises:
             Taken: the run is another process's; nothing was appended.
+            Sealed: nor is anything any more.
         """
         with self._writing:
             return self._append(happened, save=True)
+
+    def seal(self, event: Event) -> None:
+        """Closes the log with an event, unless it is closed already; whoever does the run cannot append any more."""
+        with self._writing:
+            if self.status not in ENDED:
+                for each in ending(self, event):
+                    self._append_at_any_cost(each)
+            self._sealed = True
 
     def append_at_any_cost(self, happened: Event) -> None:
         """As :meth:`append`, but viewers learn of it even when the disk is full and it cannot be saved.
@@ -83,15 +97,24 @@ class RunLog:
         now there is nothing to tell.
         """
         with self._writing:
-            try:
-                self._append(happened, save=True)
-            except Taken as error:
-                logger.warning("Run %s: %s", self.run_id, error)
-            except Exception:
-                logger.exception("Run %s: an event could not be saved", self.run_id)
-                self._append(happened, save=False)
+            self._append_at_any_cost(happened)
+
+    # --- with the lock held -----------------------------------------------------------------------------------------
+
+    def _append_at_any_cost(self, happened: Event) -> None:
+        try:
+            self._append(happened, save=True)
+        except Taken as error:
+            logger.warning("Run %s: %s", self.run_id, error)
+        except Sealed:
+            logger.info("Run %s: its end was told already", self.run_id)
+        except Exception:
+            logger.exception("Run %s: an event could not be saved", self.run_id)
+            self._append(happened, save=False)
 
     def _append(self, happened: Event, *, save: bool) -> dict[str, Any]:
+        if self._sealed:
+            raise Sealed
         status, record = STATUS.get(type(happened)), self._record(happened)
         if save:
             figures = summary([*self._records, record]) if status in ENDED else None
@@ -114,6 +137,8 @@ class RunLog:
             self.status = status or self.status
         if status in ENDED:
             self._zero, self.mine = None, False
+
+    # --- reading ----------------------------------------------------------------------------------------------------
 
     def catch_up(self) -> None:
         """Reads what another process has written since; nothing where the log is written here."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from neuroal.errors import UserError
+from neuroal.errors import DISK_FULL, UserError
 from neuroal.runs import job as job_module
 from neuroal.runs import log as log_module
 from neuroal.runs import logs as logs_module
@@ -28,7 +28,7 @@ from tests.runs.helpers import CLOSING, PATIENCE, Script, eventually, kinds, sta
 OWN = "The quick brown fox jumps over the lazy dog. "
 MakeJobs = Callable[..., Jobs]
 
-DISK = "The disk of this machine is full; free some space and resume the run."
+
 MEMORY = "The machine ran out of memory; choose a smaller model, fewer or shorter samples."
 
 
@@ -341,8 +341,8 @@ FAULTS = [
     (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), MEMORY),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes."), MEMORY),
     (OSError(12, "Cannot allocate memory"), MEMORY),
-    (OSError(28, "No space left on device"), DISK),
-    (Exception("(sqlite3.OperationalError) database or disk is full"), DISK),
+    (OSError(28, "No space left on device"), DISK_FULL),
+    (Exception("(sqlite3.OperationalError) database or disk is full"), DISK_FULL),
     (
         KeyError("secret/path"),
         "Something unexpected went wrong (KeyError); the run can be resumed, and the server's log",
@@ -455,7 +455,7 @@ def test_a_disk_that_is_full_for_a_moment(
     if nth == 1:
         assert ended == "finished"
     else:
-        assert ended == "failed" and jobs.read(a)[0][-1]["message"] == DISK
+        assert ended == "failed" and jobs.read(a)[0][-1]["message"] == DISK_FULL
         assert kinds(jobs, a)[: nth - 1] == ["Queued", "RunStarted", *["StageStarted"] * 3][: nth - 1]
     assert_one_closing_event(jobs, a)
     assert_worker_lives(jobs)
@@ -492,7 +492,7 @@ def test_a_disk_that_stays_full(make_jobs: MakeJobs, script: Script, monkeypatch
     saved_but(lambda: full and next(counter) >= nth, jobs, monkeypatch)
     a, b = go(jobs, "a"), go(jobs, "b")
     assert wait_for(jobs, a) == "failed" and wait_for(jobs, b) == "failed"
-    assert jobs.read(a)[0][-1]["message"] == DISK
+    assert jobs.read(a)[0][-1]["message"] == DISK_FULL
     full = False
     jobs.resume(a)
     assert wait_for(jobs, a) == "finished"
@@ -734,9 +734,15 @@ def test_closing_does_not_wait_for_an_engine_that_says_nothing(make_jobs: MakeJo
     a = go(jobs, "a")
     script.wait_inside("a")
     jobs.close(timeout=0.01)
-    assert jobs.status(a) == "running"
+    told = kinds(jobs, a)
+    assert told == ["Queued", "RunStarted", "RunInterrupted"]
     script.release("a")
-    assert wait_for(jobs, a) == "interrupted"
+    for thread in jobs._threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert script.closed == ["a"]
+    assert kinds(jobs, a) == told, "what comes after the end is not appended"
+    assert [r["kind"] for r in jobs.store.events(a)] == told
 
 
 def test_nothing_can_be_started_once_closed(jobs: Jobs) -> None:
