@@ -86,6 +86,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
         enable_monitoring=False,  # its address, which lets in whoever has it, would be printed into the log
         auth_message=MESSAGE if accounts else None,
         prevent_thread_lock=True,
+        ssr_mode=False,  # another server would write the page then, without the headers of components/guard
         quiet=announce is not None,
         app_kwargs={"lifespan": with_routes},
         mcp_server=tools,

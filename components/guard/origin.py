@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
@@ -22,6 +23,9 @@ FOREIGN = (
     "(Where that is what you did, add the name in the address bar to the setting NEUROAL_HOSTS.)"
 )
 NO_NAME_OF_OURS = "This app is not reached by that name; open it as localhost, or add the name to NEUROAL_HOSTS."
+
+# Of a host, without a port: letters, or an address of IPv6.
+NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+:[0-9a-f:.]+:[0-9a-f:.]*|::1")
 
 # Methods that change nothing.
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -39,7 +43,7 @@ def hosts_from_environment(environ: Mapping[str, str] = os.environ) -> frozenset
     """
     names = [name.strip().lower().rstrip(".") for name in environ.get("NEUROAL_HOSTS", "").split(",") if name.strip()]
     for name in names:
-        if name_of(name) != name:
+        if not NAME.fullmatch(name):
             raise UserError(f"NEUROAL_HOSTS has {name!r}; it is a list of names such as app.example.org, or addresses.")
     return frozenset(names)
 

@@ -26,6 +26,7 @@ from transformers.models.auto.modeling_auto import (
 from neuroal.blocks import find_blocks, find_linears
 from neuroal.errors import UserError
 from neuroal.models.building import BUILDING
+from neuroal.models.containment import refuse_foreign_code
 from neuroal.models.locate import locate_config
 from neuroal.models.memory import Memory, fits, gigabytes, machine_memory, needed_bytes, needed_offloaded
 from neuroal.models.precision import DISK, SPREAD, pick_device, pick_dtype
@@ -154,7 +155,7 @@ def _read_config(source: Path | Mapping[str, Any], name: str) -> PretrainedConfi
     if isinstance(source, Path):
         try:
             source = json.loads(source.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"The config.json of {name} cannot be read; download or save the model again.") from error
     kind = source.get("model_type") if isinstance(source, Mapping) else None
     if not isinstance(kind, str):
@@ -168,6 +169,7 @@ def _read_config(source: Path | Mapping[str, Any], name: str) -> PretrainedConfi
         )
     if source.get("quantization_config"):
         raise UserError(f"{name} is quantised, and only full-precision weights can be pruned; choose its original.")
+    refuse_foreign_code(source, name)
     try:
         return CONFIG_MAPPING[kind].from_dict(dict(source))
     except Exception as error:  # configuration classes validate in many ways
@@ -188,6 +190,8 @@ def empty_model(source: Path | Mapping[str, Any], name: str) -> nn.Module:
     try:
         with BUILDING, torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    except UserError:
+        raise
     except Exception as error:  # a configuration can be wrong in as many ways as there are model classes
         raise UserError(f"{name} cannot be built from its config.json by transformers; choose another.") from error
 

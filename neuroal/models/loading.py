@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from neuroal.errors import UserError
 from neuroal.models.building import BUILDING
 from neuroal.models.cache import data_folder, scratch
+from neuroal.models.containment import refuse_what_leads_out
 from neuroal.models.facts import ModelFacts, inspect, measure
 from neuroal.models.locate import Located, locate
 from neuroal.models.memory import machine_memory
@@ -116,6 +117,7 @@ def load(
     facts = inspect(name, revision, token, must_fit=False)
     placement = choose_placement(facts, device, machine_memory(str(on)), precision.itemsize)
     located = locate(name, revision, token=token, say=say or quiet)
+    refuse_what_leads_out(located.folder, name)
     tokenizer = _load_tokenizer(located, name)
     where = placement_options(placement, facts, located.folder / "config.json", on, precision.itemsize)
     options = {"attn_implementation": attn_implementation} if attn_implementation else {}
@@ -169,6 +171,8 @@ def _load_model(
                 **where,
                 **options,
             )
+    except UserError:
+        raise
     except Exception as error:  # safetensors, torch and transformers each have their own; all are told apart below
         log.warning("Loading %s failed", name, exc_info=error)
         raise UserError(_sentence(error, name, options)) from error
