@@ -27,6 +27,7 @@ from neuroal.blocks import find_blocks, find_linears
 from neuroal.errors import UserError
 from neuroal.models.building import BUILDING
 from neuroal.models.containment import refuse_foreign_code
+from neuroal.models.hub import CONFIG_BYTES
 from neuroal.models.locate import locate_config
 from neuroal.models.memory import Memory, fits, gigabytes, machine_memory, needed_bytes, needed_offloaded
 from neuroal.models.precision import DISK, SPREAD, pick_device, pick_dtype
@@ -154,6 +155,8 @@ def _read_config(source: Path | Mapping[str, Any], name: str) -> PretrainedConfi
     """The configuration as its class in transformers; code that comes with a model is never run."""
     if isinstance(source, Path):
         try:
+            if source.stat().st_size > CONFIG_BYTES:
+                raise ValueError("a configuration of many megabytes")
             source = json.loads(source.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"The config.json of {name} cannot be read; download or save the model again.") from error

@@ -69,8 +69,12 @@ class RunSpec:
         True
     """
 
-    model: str = _setting(DEFAULT_MODEL, "Model", "A name from the menu, a Hugging Face Hub id, or a local folder.")
-    revision: str | None = _setting(None, "Revision", "Branch, tag or commit on the Hub; empty for the newest.")
+    model: str = _setting(
+        DEFAULT_MODEL, "Model", "A name from the menu, a Hugging Face Hub id, or a local folder.", longest=1000
+    )
+    revision: str | None = _setting(
+        None, "Revision", "Branch, tag or commit on the Hub; empty for the newest.", longest=200
+    )
     pruner: str = _setting("wanda", "Base pruner", "Which weights are the least important.", choices=PRUNERS.labels)
     top_up: str = _setting(
         "neuroal", "Top-up", "How the sparsity is spread over blocks and rows.", choices=TOP_UPS.labels
