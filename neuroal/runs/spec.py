@@ -252,9 +252,10 @@ class RunSpec:
             UserError: the text is not JSON, or as :meth:`from_dict`.
         """
         try:
-            return cls.from_dict(json.loads(text))
-        except json.JSONDecodeError as error:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:  # also a number of a million digits, a list in a list in a list
             raise UserError("The settings of this run cannot be read: they are not JSON.") from error
+        return cls.from_dict(values)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunSpec:

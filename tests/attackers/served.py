@@ -12,6 +12,7 @@ import gradio as gr
 import pytest
 
 import app
+from components.warmup import Warmup
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def served(data: Path, **environment: str) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(gr.Blocks, "block_thread", block)
         patched.setenv("NEUROAL_DATA", str(data))
-        patched.setenv("NEUROAL_DEFAULT_MODEL", "tiny")
+        patched.setattr(Warmup, "start", lambda _: None)  # no model is loaded before one is asked for
         for name, value in environment.items():
             patched.setenv(name, value)
         thread = threading.Thread(target=serve, name="app")
