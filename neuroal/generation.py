@@ -18,6 +18,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from neuroal.errors import UserError
 from neuroal.heap import working_heap
+from neuroal.models.containment import tokenizing
 from neuroal.residence import execution_device
 from neuroal.templates.rendering import RENDERER
 from neuroal.twin import skeleton
@@ -214,7 +215,8 @@ def encode(model: nn.Module, tokenizer: Any, prompt: str, settings: Settings, *,
     templated = chat and bool(tokenizer.chat_template)
     text = _in_template(tokenizer, prompt) if templated else prompt
     # A template writes the special tokens itself. Not verbose: the length is checked here, in a sentence of our own.
-    ids = tokenizer(text, add_special_tokens=not templated, return_tensors="pt", verbose=False).input_ids
+    with tokenizing():
+        ids = tokenizer(text, add_special_tokens=not templated, return_tensors="pt", verbose=False).input_ids
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context and ids.shape[1] + settings.max_tokens > context:
         raise UserError(

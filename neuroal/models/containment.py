@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,22 @@ def refuse_what_leads_out(folder: Path, name: str) -> None:
                     f"The weights of {name} are said to be outside of its folder, where they are not looked for; "
                     "download or save the model again."
                 )
+
+
+@contextmanager
+def tokenizing() -> Iterator[None]:
+    """For a tokenizer at work on somebody's text. Its author chose its patterns, and one that searches without end is
+    given up by a panic of Rust: no Exception, so nobody further up expects it.
+
+    Raises:
+        UserError: the tokenizer failed.
+    """
+    try:
+        yield
+    except (UserError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+        raise
+    except BaseException as error:
+        raise UserError("The model's tokenizer fails on this text; try another text, or another model.") from error
 
 
 def shards(index: Path) -> set[str]:

@@ -20,6 +20,7 @@ def main() -> None:
     from transformers.utils.chat_template_utils import render_jinja_template
 
     _bound_memory()
+    _say({"ready": True})
     for line in sys.stdin.buffer:
         asked = json.loads(line)
         try:
@@ -32,8 +33,12 @@ def main() -> None:
             answer = {"text": rendered[0]} if len(rendered[0]) <= MOST_LETTERS else {"error": "The text is too long."}
         except BaseException as error:  # a template is a program: it can fail in any way
             answer = {"error": f"{type(error).__name__}: {str(error)[:500]}"}
-        sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
-        sys.stdout.buffer.flush()
+        _say(answer)
+
+
+def _say(answer: dict[str, object]) -> None:
+    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def _bound_memory() -> None:

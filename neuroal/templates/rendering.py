@@ -59,13 +59,14 @@ class Renderer:
             self._end()
 
     def _ask(self, line: bytes) -> dict[str, Any]:
-        process, seconds = self._process, self.seconds
-        if process is None or process.poll() is not None:
-            process, seconds = self._start(), START_SECONDS
+        process = self._process
         try:
+            if process is None or process.poll() is not None:
+                process = self._start()
+                self._lines.get(timeout=START_SECONDS)
             process.stdin.write(line)
             process.stdin.flush()
-            answered = self._lines.get(timeout=seconds)
+            answered = self._lines.get(timeout=self.seconds)
         except (OSError, queue.Empty) as error:
             self._end()
             raise TemplateFailed("It took too long, or too much memory.") from error
