@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -42,6 +43,7 @@ OWN_TEXT = "A run on someone's own text stays with its owner; ask the question w
 
 _BROKEN = (
     zipfile.BadZipFile, KeyError, OSError, ValueError, NotImplementedError, RuntimeError, EOFError, RecursionError,
+    zlib.error,
 )  # fmt: skip
 
 
