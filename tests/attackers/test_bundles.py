@@ -63,8 +63,8 @@ def hidden_directory() -> bytes:
 
 
 def wide_line() -> bytes:
-    """A record of a few letters more than is allowed, which in memory would take fifty times as much."""
-    line = '{"n":1,"t":0,"kind":"Queued","position":[' + "{}," * (MOST_LETTERS // 3) + "{}]}"
+    """A record of ten times as many letters as are allowed; what it says would take a gigabyte of memory."""
+    line = '{"n":1,"t":0,"kind":"Queued","position":[' + "{}," * (10 * MOST_LETTERS // 3) + "{}]}"
     return zipped({"run.json": ABOUT, "events.jsonl": line})
 
 
@@ -110,10 +110,10 @@ BUNDLES: list[tuple[str, Callable[[], bytes]]] = [
     ("a bomb by deflate", bomb(zipfile.ZIP_DEFLATED, 70)),
     ("a bomb by bzip2", bomb(zipfile.ZIP_BZIP2, 70)),
     ("a bomb by LZMA", bomb(zipfile.ZIP_LZMA, 70)),
-    ("a small one by bzip2", bomb(zipfile.ZIP_BZIP2, 1)),
+    ("a sound log by bzip2", lambda: zipped({"run.json": ABOUT, "events.jsonl": LOG}, zipfile.ZIP_BZIP2)),
     ("5,000 files", many_files),
     ("5,000 files that are not counted", hidden_directory),
-    ("a line of four million letters", wide_line),
+    ("a line of forty million letters", wide_line),
     ("a line of a million lists", deep_line),
     ("a password", locked),
     ("links", links),
