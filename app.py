@@ -22,6 +22,9 @@ with uncollected():
     from components.bundles import add_bundle_route
     from components.closing import serve_until_told
     from components.export_route import add_export_route
+    from components.guard.accounts import MESSAGE, accounts_from_environment
+    from components.guard.origin import hosts_from_environment
+    from components.guard.protect import protect
     from components.learn_route import Lessons, add_learn_route
     from components.listing import Listing, whose_from_environment
     from components.listing_route import add_listing_route
@@ -65,6 +68,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
     whose, tools = whose_from_environment(), wanted()
+    accounts, hosts = accounts_from_environment(), hosts_from_environment()
     workshop = Workshop()
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)
@@ -74,6 +78,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
         """Before the first request is answered: a page that reconnects must not hear that its run is not known."""
         _add_routes(app, workshop, records, Listing(workshop.jobs, whose, records.read))
         attach(app, page.mcp_server_obj, tools)
+        protect(app, accounts, hosts)
         yield
 
     _, url, _ = page.launch(
@@ -81,6 +86,9 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
         css_paths=[ASSETS / "style.css"],
         footer_links=["api", "settings"],
         show_error=True,
+        auth=accounts,
+        enable_monitoring=False,  # its address, which lets in whoever has it, would be printed into the log
+        auth_message=MESSAGE if accounts else None,
         prevent_thread_lock=True,
         state_session_capacity=SESSIONS,
         quiet=announce is not None,

@@ -14,10 +14,12 @@ import logging
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from components.guard.origin import HERE, name_of
 from components.incoming import is_foreign, json_object
 from components.listing import whose_from_environment
 from components.refusals import FRESH, answered, refusal
@@ -34,9 +36,6 @@ MOST_BYTES = 16 * 1024
 
 FOREIGN = "Only the page of this app may take its models away."
 INCOMPLETE = "This request is incomplete, or of another version of the page; reload the page."
-
-# Addresses of a visitor who sits at the machine itself.
-HERE = ("127.0.0.1", "::1")
 
 
 def add_export_route(app: FastAPI, exporter: Exporter) -> None:
@@ -88,6 +87,11 @@ def _state(exporter: Exporter, run_id: str, request: Request) -> Response:
     return JSONResponse(known, headers=FRESH)
 
 
+def _is_here(address: str) -> bool:
+    """Whether a page, if one is named, is one of this machine's."""
+    return not address or name_of(urlsplit(address).netloc) in (*HERE, "localhost")
+
+
 def signed_in(request: Request) -> str | None:
     """The token of the person who asks: of who has signed in on a Space, or, to who sits at a machine that is not
     shared, the one that huggingface_hub keeps there."""
@@ -97,6 +101,8 @@ def signed_in(request: Request) -> str | None:
     forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
     if forwarded or request.client is None or request.client.host not in HERE or whose_from_environment() != "all":
         return None
+    if not all(_is_here(request.headers.get(name, "")) for name in ("origin", "referer")):
+        return None  # a proxy that tells nothing of itself; the page is not of this machine
     from huggingface_hub import get_token
 
     return get_token()

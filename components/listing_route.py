@@ -43,6 +43,8 @@ def answer(listing: Listing, asked: dict[str, Any], others: Others | None = None
     do = given.pop("do", None)
     actions = {name: getattr(listing, name) for name in ("claim", "edit", "delete", "restore")}
     browser = given.pop("browser", "")
+    if not all(isinstance(each, str) for each in (browser, given.get("id", ""))):
+        raise UserError(INCOMPLETE)
     try:
         if do == "list":
             seen, page, own = given.pop("seen", ""), given.pop("page", 0), given.pop("own", ())

@@ -65,6 +65,9 @@ REMEMBER_RUN = """(run) => {
 # each time takes the interpreter from whoever computes: 5 % of a core, without any visitor.
 QUEUE_SECONDS = 0.02
 
+# Seconds between two looks for files that visitors have uploaded, own texts among them, and until one is removed.
+UPLOADS_KEPT = (3600, 86400)
+
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -98,7 +101,7 @@ class Records:
 
 def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Blocks:
     """The whole page; launching it is the caller's."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT) as page:
         gr.Markdown(INTRODUCTION)
         for notice in workshop.notices:
             gr.Markdown(f"⚠️ {notice}", elem_classes="notice")

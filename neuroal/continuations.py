@@ -13,13 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig
 
 from neuroal.background import in_background, mapped
 from neuroal.batches import at_once
-from neuroal.generation import GumbelNoise, StopWhen
+from neuroal.generation import GumbelNoise, StopWhen, without_habits
 from neuroal.residence import execution_device
-from neuroal.twin import skeleton
 
 # Tokens written at once: enough sequences to share each pass through the weights, few enough for their caches.
 BATCH_TOKENS = 4096
@@ -46,7 +44,7 @@ def iter_continuations(model: nn.Module, tokens: Tensor, each: int, seed: int = 
     given = min(length - 1, max(1, int(length * PROMPT)))
     starts = [(length - given) * k // max(1, each - 1) for k in range(each)]
     prompts = torch.stack([row[start : start + given] for row in tokens for start in starts])
-    model, device, done = _writer(model), execution_device(model), 0
+    model, device, done = without_habits(model).eval(), execution_device(model), 0
 
     def write(say: Callable[[int], None], stop: threading.Event) -> Tensor:
         written: list[Tensor] = []
@@ -63,15 +61,6 @@ def iter_continuations(model: nn.Module, tokens: Tensor, each: int, seed: int = 
         return done
 
     return (yield from mapped(in_background("continuations", write, join=True), count))
-
-
-def _writer(model: Any) -> Any:
-    """A skeleton without the habits that a checkpoint gives its answers: a repetition penalty, words it never says,
-    several answers at once, a limit of time."""
-    writer = skeleton(model).eval()
-    known = model.generation_config
-    writer.generation_config = GenerationConfig(pad_token_id=known.pad_token_id, eos_token_id=known.eos_token_id)
-    return writer
 
 
 @torch.no_grad()

@@ -13,12 +13,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import LogitsProcessor, StoppingCriteria, TemperatureLogitsWarper, TopPLogitsWarper
+from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria, TemperatureLogitsWarper, TopPLogitsWarper
 from transformers.generation.streamers import BaseStreamer
 
 from neuroal.errors import UserError
 from neuroal.heap import working_heap
+from neuroal.models.containment import tokenizing
 from neuroal.residence import execution_device
+from neuroal.templates.rendering import RENDERER
 from neuroal.twin import skeleton
 
 log = logging.getLogger(__name__)
@@ -213,7 +215,8 @@ def encode(model: nn.Module, tokenizer: Any, prompt: str, settings: Settings, *,
     templated = chat and bool(tokenizer.chat_template)
     text = _in_template(tokenizer, prompt) if templated else prompt
     # A template writes the special tokens itself. Not verbose: the length is checked here, in a sentence of our own.
-    ids = tokenizer(text, add_special_tokens=not templated, return_tensors="pt", verbose=False).input_ids
+    with tokenizing():
+        ids = tokenizer(text, add_special_tokens=not templated, return_tensors="pt", verbose=False).input_ids
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context and ids.shape[1] + settings.max_tokens > context:
         raise UserError(
@@ -226,7 +229,7 @@ def encode(model: nn.Module, tokenizer: Any, prompt: str, settings: Settings, *,
 def _in_template(tokenizer: Any, prompt: str) -> str:
     messages = [{"role": "user", "content": prompt}]
     try:
-        return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        return RENDERER.render(tokenizer, messages)
     except Exception as failure:  # a template is a program of the model's author; it can fail in any way
         log.warning("A chat template failed", exc_info=failure)
         raise UserError("This model's chat template does not work; switch it off.") from failure
@@ -247,7 +250,7 @@ def _answer(
         # A token is hundreds of small operations: what each costs the interpreter, the other side waits for.
         with working_heap(), torch.inference_mode():
             prompt_ids = prompt_ids.to(execution_device(model))
-            skeleton(model).generate(  # some families keep state of a pass in their modules, and others use this model
+            without_habits(model, "repetition_penalty", "no_repeat_ngram_size").generate(
                 input_ids=prompt_ids,
                 attention_mask=torch.ones_like(prompt_ids),
                 logits_processor=_sampling(settings),
@@ -260,6 +263,22 @@ def _answer(
         error = f"This model could not answer ({type(failure).__name__}); try a shorter prompt."
     finally:
         news.put(_News(name, [], time.perf_counter(), error))
+
+
+def without_habits(model: Any, *kept: str) -> Any:
+    """A model that answers as it is told, and not as its generation_config.json says: that may ask for a million
+    answers at once, for a cache that is compiled first, or for decoding whose code is fetched.
+
+    Args:
+        kept: habits of it that it may keep.
+
+    Returns:
+        a skeleton: some families keep the state of a pass in their modules, and others use this model.
+    """
+    writer, known = skeleton(model), model.generation_config
+    habits = {name: getattr(known, name, None) for name in ("pad_token_id", "eos_token_id", *kept)}
+    writer.generation_config = GenerationConfig(**{name: value for name, value in habits.items() if value is not None})
+    return writer
 
 
 def greedy_options(model: nn.Module, tokenizer: Any, settings: Settings) -> dict[str, Any]:

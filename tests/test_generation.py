@@ -327,8 +327,8 @@ class _Templated(_Wrapped):
         super().__init__(tokenizer)
         self.chat_template = template
 
-    def apply_chat_template(self, *args: Any, **kwargs: Any) -> Any:
-        return self._tokenizer.apply_chat_template(*args, chat_template=self.chat_template, **kwargs)
+    def get_chat_template(self) -> str:
+        return self.chat_template
 
 
 def _count_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:

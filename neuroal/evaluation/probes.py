@@ -18,7 +18,7 @@ from neuroal.errors import UserError
 from neuroal.evaluation.answers import mean_losses, padding_is_harmless, write
 from neuroal.evaluation.collapse import distinct, english, non_words, repetition, without_cut_word, words
 from neuroal.evaluation.verdict import Figures, Mean, doubts, judge
-from neuroal.generation import Settings, encode, greedy_options, split_at
+from neuroal.generation import Settings, encode, greedy_options, split_at, without_habits
 from neuroal.runs.events import Evaluated
 from neuroal.twin import skeleton
 
@@ -173,7 +173,7 @@ def _iter_answers(
 ) -> Generator[Evaluated, None, tuple[Answer, ...]]:
     """Batch by batch: written by ``model``, scored by ``dense``."""
     variant, done, total = progress
-    writer, scorer = skeleton(model), skeleton(dense)  # some families keep state of a pass in their modules
+    writer, scorer = without_habits(model), skeleton(dense)  # some families keep state of a pass in their modules
     options = {**greedy_options(model, tokenizer, asked.settings), **NO_PENALTIES}
     size = at_once(BATCH_PROMPTS) if padding_is_harmless(writer, asked.ids, options) else 1
     answers: list[Answer] = []

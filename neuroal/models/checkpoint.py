@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from neuroal.errors import UserError
+from neuroal.models.containment import is_plain, shards
 
 # In transformers' order of preference, which must be ours: it decides by itself which of them it reads.
 WEIGHTS = (("model.safetensors", ".safetensors"), ("pytorch_model.bin", ".bin"))
@@ -51,9 +51,6 @@ def is_complete(folder: Path) -> bool:
         if (folder / single).is_file():
             return True
         if (folder / f"{single}.index.json").is_file():
-            try:
-                shards = set(json.loads((folder / f"{single}.index.json").read_text())["weight_map"].values())
-            except (ValueError, KeyError, AttributeError):
-                return False
-            return all((folder / shard).is_file() for shard in shards)
+            named = shards(folder / f"{single}.index.json")
+            return bool(named) and all(is_plain(shard) and (folder / shard).is_file() for shard in named)
     return False

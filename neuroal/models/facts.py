@@ -27,6 +27,8 @@ from neuroal.blocks import find_blocks, find_linears
 from neuroal.errors import UserError
 from neuroal.models.building import BUILDING
 from neuroal.models.checkpoint import Unreadable
+from neuroal.models.containment import refuse_foreign_code
+from neuroal.models.hub import CONFIG_BYTES
 from neuroal.models.locate import discard_damaged, locate_config
 from neuroal.models.memory import Memory, fits, gigabytes, machine_memory, needed_bytes, needed_offloaded
 from neuroal.models.precision import DISK, SPREAD, pick_device, pick_dtype
@@ -160,8 +162,10 @@ def _read_config(source: Path | Mapping[str, Any], name: str) -> PretrainedConfi
     """The configuration as its class in transformers; code that comes with a model is never run."""
     if isinstance(source, Path):
         try:
+            if source.stat().st_size > CONFIG_BYTES:
+                raise ValueError("a configuration of many megabytes")
             source = json.loads(source.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise Unreadable(f"The config.json of {name} cannot be read; download or save the model again.") from error
     kind = source.get("model_type") if isinstance(source, Mapping) else None
     if not isinstance(kind, str):
@@ -175,6 +179,7 @@ def _read_config(source: Path | Mapping[str, Any], name: str) -> PretrainedConfi
         )
     if source.get("quantization_config"):
         raise UserError(f"{name} is quantised, and only full-precision weights can be pruned; choose its original.")
+    refuse_foreign_code(source, name)
     try:
         return CONFIG_MAPPING[kind].from_dict(dict(source))
     except Exception as error:  # configuration classes validate in many ways
@@ -195,6 +200,8 @@ def empty_model(source: Path | Mapping[str, Any], name: str) -> nn.Module:
     try:
         with BUILDING, torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    except UserError:
+        raise
     except Exception as error:  # a configuration can be wrong in as many ways as there are model classes
         raise UserError(f"{name} cannot be built from its config.json by transformers; choose another.") from error
 

@@ -6,7 +6,10 @@ a file is a pickle, so it is read with ``weights_only``, which refuses everythin
 
 from __future__ import annotations
 
+import fnmatch
 import queue
+import re
+import reprlib
 import threading
 import time
 from contextlib import suppress
@@ -22,6 +25,12 @@ from neuroal.models.progress import Say, bar_class, quiet
 # Configuration and tokenizer, from the top of the repository only: never code, never a subfolder's other formats.
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 SUBFOLDERS = "*/*"
+
+# A branch, tag or commit: no way up, and nothing that git forbids.
+REVISION = re.compile(r"(?!.*(?:\.\.|//|/\.|\.lock(?:/|$)))\w[\w.+/-]{0,198}(?<![./])|\w", re.ASCII)
+
+# Bytes of a configuration, and of it and the tokenizer in all; the largest tokenizers have 40 MB.
+CONFIG_BYTES, SMALL_BYTES = 10 * 10**6, 500 * 10**6
 
 # With the time to import and to start a thread, the answer is there in 3 seconds.
 PROBE_SECONDS = 2.5
@@ -105,6 +114,18 @@ def require_valid(repo_id: str) -> None:
         validate_repo_id(repo_id)
 
 
+def require_revision(revision: str | None) -> None:
+    """huggingface_hub makes the name of a file in its cache of it.
+
+    Raises:
+        UserError: git could not have a branch, tag or commit of this name.
+    """
+    if revision is not None and not REVISION.fullmatch(revision):
+        raise UserError(
+            f"Revision {reprlib.repr(revision)} is no name of a branch, tag or commit; leave it empty for the newest."
+        )
+
+
 def repository(repo_id: str, revision: str | None = None, token: str | None = None) -> Repository:
     """Asks the Hub once, without retries.
 
@@ -183,6 +204,11 @@ def download(repo_id: str, revision: str | None = None, token: str | None = None
     found = repository(repo_id, revision, token)
     weights = weight_files(found.sizes, repo_id)
     total = sum(found.sizes[name] for name in weights)
+    small = sum(size for name, size in found.sizes.items() if _is_small(name))
+    if small > SMALL_BYTES:
+        raise UserError(
+            f"Configuration and tokenizer of {repo_id} have {small / 10**6:,.0f} MB, too much; choose another model."
+        )
     cache.require_space(Path(constants.HF_HUB_CACHE), total, f"Downloading {repo_id}")
     _sweep(repo_id)
     what = f"Downloading {repo_id.split('/')[-1]} from the Hugging Face Hub"
@@ -221,6 +247,10 @@ def _sweep(repo_id: str) -> None:
         with suppress(OSError):
             if time.time() - part.stat().st_mtime > cache.STALE_SECONDS:
                 part.unlink()
+
+
+def _is_small(name: str) -> bool:
+    return "/" not in name and any(fnmatch.fnmatch(name, pattern) for pattern in SMALL_FILES)
 
 
 def _probe(endpoint: str) -> bool:

@@ -18,6 +18,7 @@ from neuroal.errors import UserError, is_out_of_memory
 from neuroal.models.building import BUILDING
 from neuroal.models.cache import data_folder, scratch
 from neuroal.models.checkpoint import Unreadable
+from neuroal.models.containment import refuse_what_leads_out
 from neuroal.models.facts import ModelFacts, inspect, measure
 from neuroal.models.locate import Located, discard_damaged, locate
 from neuroal.models.memory import machine_memory
@@ -143,6 +144,7 @@ def _load(
     facts = inspect(name, revision, token, must_fit=False)
     placement = choose_placement(facts, device, machine_memory(str(on)), precision.itemsize)
     located = locate(name, revision, token=token, say=say)
+    refuse_what_leads_out(located.folder, name)
     located.check()
     tokenizer = _load_tokenizer(located, name)
     where = placement_options(placement, facts, located.folder / "config.json", on, precision.itemsize)
@@ -197,6 +199,8 @@ def _load_model(
                 **where,
                 **options,
             )
+    except UserError:
+        raise
     except Exception as error:  # safetensors, torch and transformers each have their own; all are told apart below
         log.warning("Loading %s failed", name, exc_info=error)
         kind = UserError if is_out_of_memory(error) else Unreadable

@@ -113,6 +113,8 @@ def locate_config(name: str, revision: str | None = None, *, token: str | None =
         return Described(choice.package.config, gated, choice.entry)
     repo_id = _reachable_repository(choice)
     found = hub.repository(repo_id, revision, token)
+    if found.sizes.get("config.json", 0) > hub.CONFIG_BYTES:
+        raise UserError(f"The config.json of {repo_id} is larger than any model's; choose another model.")
     return Described(hub.fetch_config(repo_id, revision, token), found.gated, choice.entry)
 
 
@@ -164,6 +166,7 @@ def _reachable_repository(choice: _Choice) -> str:
 def _choose(name: str, revision: str | None) -> _Choice:
     """Decides what a name means. A menu name is never taken for a folder that happens to be called the same."""
     name = name.strip()
+    hub.require_revision(revision)
     if not name:
         raise UserError("No model is given; pick one from the menu or type a Hub id or a folder.")
     entry = find_entry(name)

@@ -18,6 +18,9 @@ TEXT_BYTES = 2_000_000
 # Blocks of a model that a person gives ratios for.
 MOST_BLOCKS = 1000
 
+# Exclusions, and letters of one: each is matched with every linear of a model.
+MOST_GLOBS, GLOB_LETTERS = 100, 200
+
 
 def check_field(f: dataclasses.Field[Any], value: Any) -> None:
     """Type, then choices or range; one sentence each."""
@@ -39,6 +42,8 @@ def check_field(f: dataclasses.Field[Any], value: Any) -> None:
             raise UserError(f"{label} is {reprlib.repr(value)}; it must be {limits}.")
     elif str(f.type).startswith("str"):
         _check_text(label, value)
+        if "longest" in meta:
+            _check_name(label, value, meta["longest"])
 
 
 def _check_text(label: str, value: Any) -> None:
@@ -51,6 +56,15 @@ def _check_text(label: str, value: Any) -> None:
         raise UserError(
             f"{label} holds characters that are not valid Unicode; save it as UTF-8 and try again."
         ) from error
+
+
+def _check_name(label: str, value: str, longest: int) -> None:
+    """One line, which may stand in a log, in a terminal and in the name of a file's folder."""
+    if len(value) > longest or not value.strip().isprintable():
+        raise UserError(
+            f"{label} is {reprlib.repr(value)}; it must be one line of at most {longest} letters, without control "
+            "characters."
+        )
 
 
 def checked_lambdas(lambdas: Collection[float]) -> tuple[float, ...]:
@@ -66,7 +80,12 @@ def checked_globs(globs: Collection[str]) -> tuple[str, ...]:
     given = (globs,) if isinstance(globs, str) else globs
     if not isinstance(given, Collection) or not all(isinstance(g, str) for g in given):
         raise UserError("Exclusions must be a list of globs, such as *.down_proj or model.layers.0.")
-    return tuple(dict.fromkeys(g.strip() for g in given if g.strip()))
+    found = tuple(dict.fromkeys(g.strip() for g in given if g.strip()))
+    if len(found) > MOST_GLOBS or any(len(g) > GLOB_LETTERS or not g.isprintable() for g in found):
+        raise UserError(
+            f"Exclusions can be {MOST_GLOBS} globs of {GLOB_LETTERS} letters at most; name fewer, or shorter."
+        )
+    return found
 
 
 def checked_ratios(ratios: Collection[float] | None) -> tuple[float, ...] | None:

@@ -14,6 +14,7 @@ import torch
 from neuroal.errors import UserError
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.method import Method
+from neuroal.models.containment import tokenizing
 from neuroal.models.facts import ModelFacts, inspect
 from neuroal.models.memory import AUTO_BYTES, gigabytes, machine_memory, needed_bytes
 from neuroal.options import Options
@@ -151,7 +152,8 @@ def _check_text(spec: RunSpec, text: str, length: int, pool: ModelPool | None) -
     """
     if pool and pool.is_loaded(spec.model):
         lm = pool.get(spec.model, revision=spec.revision, dtype=spec.dtype)
-        count = len(lm.tokenizer(text, verbose=False).input_ids)
+        with tokenizing():
+            count = len(lm.tokenizer(text, verbose=False).input_ids)
     else:
         count = len(text)
     if count <= length:

@@ -69,8 +69,12 @@ class RunSpec:
         True
     """
 
-    model: str = _setting(DEFAULT_MODEL, "Model", "A name from the menu, a Hugging Face Hub id, or a local folder.")
-    revision: str | None = _setting(None, "Revision", "Branch, tag or commit on the Hub; empty for the newest.")
+    model: str = _setting(
+        DEFAULT_MODEL, "Model", "A name from the menu, a Hugging Face Hub id, or a local folder.", longest=1000
+    )
+    revision: str | None = _setting(
+        None, "Revision", "Branch, tag or commit on the Hub; empty for the newest.", longest=200
+    )
     pruner: str = _setting("wanda", "Base pruner", "Which weights are the least important.", choices=PRUNERS.labels)
     top_up: str = _setting(
         "neuroal", "Top-up", "How the sparsity is spread over blocks and rows.", choices=TOP_UPS.labels
@@ -248,9 +252,10 @@ class RunSpec:
             UserError: the text is not JSON, or as :meth:`from_dict`.
         """
         try:
-            return cls.from_dict(json.loads(text))
-        except json.JSONDecodeError as error:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:  # also a number of a million digits, a list in a list in a list
             raise UserError("The settings of this run cannot be read: they are not JSON.") from error
+        return cls.from_dict(values)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunSpec:

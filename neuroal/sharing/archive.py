@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +25,16 @@ FORMAT = 1
 # Bytes of one file of a bundle, at most; a log of SmolLM2 has about 300,000.
 MOST_READ = 60_000_000
 
+# Letters of a record, a line of a log, and records of one; the longest of ours has 8,000, and the most are of an exact
+# search on a hundred blocks, 6,000. In memory they take ten times as much.
+MOST_LETTERS, MOST_RECORDS = 4_000_000, 200_000
+
+# Files of a bundle, each an entry of a directory that is read before anything can be said; a sweep has 500 and a few.
+MOST_FILES, ENTRY = 5_000, b"PK\x01\x02"
+
+# Other ways to pack can be unpacked only as a whole: a megabyte of them may be a terabyte.
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
 # What a bundle can hold, and where it is opened.
 KINDS = {"run": "under Prune", "sweep": "under Trade-offs"}
 
@@ -32,6 +43,7 @@ OWN_TEXT = "A run on someone's own text stays with its owner; ask the question w
 
 _BROKEN = (
     zipfile.BadZipFile, KeyError, OSError, ValueError, NotImplementedError, RuntimeError, EOFError, RecursionError,
+    zlib.error,
 )  # fmt: skip
 
 
@@ -91,6 +103,8 @@ class Archive:
     def text(self, name: str) -> str:
         """A file of the archive, never more of it than is allowed."""
         most = min(MOST_READ, self.left)
+        if self.packed.getinfo(name).compress_type not in PACKINGS:
+            raise UserError(NOT_ONE.format(kind=self.kind))
         with self.packed.open(name) as file:
             text = file.read(most + 1)
         if len(text) > most:
@@ -113,12 +127,26 @@ def opened(source: Path | IO[bytes], kind: str, most_packed: int, most: int = MO
     try:
         if isinstance(source, Path) and source.stat().st_size > most_packed:
             raise UserError(f"This bundle is larger than {most_packed // 1_000_000} MB; a bundle of one {kind} is not.")
+        if _entries(source) > MOST_FILES:
+            raise UserError(NOT_ONE.format(kind=kind))
         with zipfile.ZipFile(source) as packed:
             yield Archive(packed, kind, most)
     except UserError:
         raise
     except _BROKEN as error:
         raise UserError(NOT_ONE.format(kind=kind)) from error
+
+
+def _entries(source: Path | IO[bytes]) -> int:
+    """At least the entries of the archive's directory, counted without reading it: each begins with the same bytes."""
+    with open(source, "rb") if isinstance(source, Path) else nullcontext(source) as file:
+        file.seek(0)
+        found, tail = 0, b""
+        while part := file.read(2**20):
+            found += (tail + part).count(ENTRY)
+            tail = part[1 - len(ENTRY) :]
+        file.seek(0)
+    return found
 
 
 def checked(text: str, where: str = "the log") -> list[Record]:
@@ -130,6 +158,8 @@ def checked(text: str, where: str = "the log") -> list[Record]:
     records: list[Record] = []
     for number, line in enumerate(text.splitlines(), 1):
         place = f"Line {number} of {where} in this bundle"
+        if len(line) > MOST_LETTERS or number > MOST_RECORDS:
+            raise UserError(f"{place} is more than any run has to say; make the bundle again.")
         try:
             record = json.loads(line)
             event = Event.from_dict(record)

@@ -141,7 +141,7 @@ class SweepSpec:
         """
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError("The settings of this sweep cannot be read: they are not JSON.") from error
         if not isinstance(values, dict):
             raise UserError("A sweep is an object of base settings, and a list of axes, each a list of settings.")
