@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuroal.errors import UserError, did_you_mean
+from neuroal.hosting.profile import setting
 
 if TYPE_CHECKING:
     from neuroal.cluster.engine import RayEngine
@@ -41,7 +42,7 @@ def chosen(environ: Mapping[str, str] = os.environ) -> Choice:
         UserError: it is not known, Ray or what its address needs is not installed, or the processors of a run are not a
             whole number.
     """
-    engine = environ.get("NEUROAL_ENGINE", "").strip().lower() or "thread"
+    engine = setting("NEUROAL_ENGINE", environ).lower() or "thread"
     if engine not in ENGINES:
         raise UserError(f"NEUROAL_ENGINE is {engine!r}.{did_you_mean(engine, ENGINES)}")
     if engine == "thread":

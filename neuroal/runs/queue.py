@@ -8,9 +8,7 @@ from collections.abc import Iterable, Iterator
 from neuroal.errors import UserError
 from neuroal.runs.events import Queued
 from neuroal.runs.job import Job
-
-# Runs one person may have waiting at a time, so that nobody can fill the queue.
-WAITING_EACH = 3
+from neuroal.runs.rules import WAITING_EACH
 
 
 class Queue:
@@ -18,10 +16,11 @@ class Queue:
 
     Args:
         kind: what waits here, in a person's words.
+        each: that one person may have waiting.
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, each: int = WAITING_EACH) -> None:
+        self.kind, self.each = kind, each
         self._waiting: deque[Job] = deque()
 
     def __len__(self) -> int:
@@ -32,8 +31,9 @@ class Queue:
 
     def refuse_one_too_many(self, owner: str) -> None:
         """UserError for a person who has as many waiting as one may have."""
-        if sum(job.owner == owner for job in self._waiting) >= WAITING_EACH:
-            raise UserError(f"You already have {WAITING_EACH} {self.kind}s waiting; let one finish, or cancel one.")
+        if sum(job.owner == owner for job in self._waiting) >= self.each:
+            many = f"{self.each} {self.kind}{'s' * (self.each != 1)}"
+            raise UserError(f"You already have {many} waiting; let one finish, or cancel one.")
 
     def add(self, job: Job) -> None:
         """At the end; :meth:`order` finds its place."""

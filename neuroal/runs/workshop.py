@@ -17,6 +17,8 @@ from neuroal.cluster.choice import cluster
 from neuroal.errors import UserError
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.export.exporter import Exporter
+from neuroal.hosting.limits import Limits
+from neuroal.hosting.profile import Profile
 from neuroal.importing import import_engine
 from neuroal.inspection.inspector import Inspector
 from neuroal.models.cache import data_folder
@@ -24,6 +26,7 @@ from neuroal.runs.events import Event, Measured
 from neuroal.runs.housekeeping import Housekeeping
 from neuroal.runs.instances import STOPPING_SECONDS, only_one
 from neuroal.runs.jobs import Jobs
+from neuroal.runs.rules import Rules
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
 from neuroal.sweeps.sweeps import Sweeps
@@ -62,6 +65,7 @@ class Workshop:
         workers: runs at the same time; when not given one, or as many as the Ray cluster has room for.
         apart: stored in the folder, whatever NEUROAL_STORE says.
         patience: seconds that are waited for another process on this store to stop.
+        profile: of the host, whose limits hold; without one there are none.
 
     Raises:
         UserError: the store cannot be opened or is another process's, or the engine that NEUROAL_ENGINE asks for cannot
@@ -75,8 +79,10 @@ class Workshop:
         *,
         apart: bool = False,
         patience: float = STOPPING_SECONDS,
+        profile: Profile | None = None,
     ) -> None:
-        self.folder = folder or data_folder()
+        self.folder, self.profile = folder or data_folder(), profile or Profile()
+        self.limits = Limits(self.profile)
         self._pool: ModelPool | None = None
         self._twins: OrderedDict[str, tuple[LanguageModel, nn.Module]] = OrderedDict()
         self._lock = threading.RLock()
@@ -85,7 +91,9 @@ class Workshop:
         self._let_go = only_one(store, patience)  # before anything that is left in the store is taken for nobody's
         self._cluster = cluster(lambda: self.pool, self._masks)
         slots = self._cluster.slots if self._cluster else 1
-        self.jobs = Jobs(store, self._cluster or self._engine, workers or slots)
+        minutes = self.profile.minutes
+        rules = Rules(self.limits.refuse, self.profile.waiting, None if minutes is None else 60 * minutes)
+        self.jobs = Jobs(store, self._cluster or self._engine, workers or slots, rules=rules)
         self.sweeps = Sweeps(self)
         self.inspector = Inspector(self.jobs, self.folder / "inspected", self._masks, self._pair)
         self.exporter = Exporter(self)
@@ -110,6 +118,7 @@ class Workshop:
 
         A finished run is an answer only while its pruned model is still there to be asked.
         """
+        self.jobs.rules.refuse(spec)  # also of what has an answer: it may be about a model that not everyone may have
         return self.asked(spec) or self.jobs.start(spec, owner, again=True)
 
     def asked(self, spec: RunSpec) -> str | None:
