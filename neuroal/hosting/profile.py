@@ -103,9 +103,14 @@ def detected(environ: Mapping[str, str] = os.environ) -> str:
     """The name of the shipped profile for this environment: that of a Space by its variables, else "local"."""
     if not environ.get("SPACE_ID"):
         return LOCAL
-    if environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"):  # as the package spaces reads it
+    if is_zerogpu(environ):
         return "zerogpu"
     return "space-gpu" if any(trace.exists() for trace in GPU_TRACES) else "space-cpu"
+
+
+def is_zerogpu(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is a ZeroGPU Space, as the package ``spaces`` tells it."""
+    return environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def shipped() -> list[str]:
@@ -125,7 +130,7 @@ def setting(name: str, environ: Mapping[str, str] = os.environ) -> str:
     return {
         "NEUROAL_DATA": storage(profile) or "",
         "NEUROAL_DEFAULT_MODEL": profile.default_model,
-        "NEUROAL_ENGINE": profile.engine,
+        "NEUROAL_ENGINE": profile.engine or ("zerogpu" if is_zerogpu(environ) else ""),
         "NEUROAL_HISTORY": profile.history,
         "NEUROAL_LOCAL_FOLDERS": "1" if profile.local_folders else "0",
     }[name]

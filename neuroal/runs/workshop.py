@@ -17,6 +17,7 @@ from neuroal.cluster.choice import cluster
 from neuroal.errors import UserError
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.export.exporter import Exporter
+from neuroal.hosting import zero
 from neuroal.hosting.limits import Limits
 from neuroal.hosting.profile import Profile
 from neuroal.importing import import_engine
@@ -93,7 +94,8 @@ class Workshop:
         slots = self._cluster.slots if self._cluster else 1
         minutes = self.profile.minutes
         rules = Rules(self.limits.refuse, self.profile.waiting, None if minutes is None else 60 * minutes)
-        self.jobs = Jobs(store, self._cluster or self._engine, workers or slots, rules=rules)
+        done_by = self._cluster or zero.engine(self._masks, self.profile.gpu_seconds) or self._engine
+        self.jobs = Jobs(store, done_by, workers or slots, rules=rules)
         self.sweeps = Sweeps(self)
         self.inspector = Inspector(self.jobs, self.folder / "inspected", self._masks, self._pair)
         self.exporter = Exporter(self)
