@@ -13,7 +13,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 # First of all: the package decides how torch and numpy, which are not there yet, will use the processor.
+from neuroal.errors import UserError
+from neuroal.hosting.gpu import prepare
 from neuroal.importing import uncollected
+
+try:
+    prepare()  # on ZeroGPU: before torch and Gradio are imported
+except UserError as error:
+    sys.exit(str(error))
 
 with uncollected():
     import gradio as gr
@@ -31,7 +38,7 @@ with uncollected():
     from components.repeat_route import add_repeat_route
     from components.stream import add_event_route
     from components.warmup import Warmup
-    from neuroal.errors import UserError
+    from neuroal.hosting.profile import current
     from neuroal.runs.workshop import Workshop
 
 # Seconds after which a thread that computes has to let another one go on. Two models that answer side by side have
@@ -55,13 +62,13 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
         announce: is told the address once the page is there, in place of what Gradio prints.
 
     Raises:
-        UserError: a setting is not allowed, the store cannot be opened, or the engine not be had.
+        UserError: a setting or the host's profile is not allowed, the store cannot be opened, or the engine not be had.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
     whose, tools = whose_from_environment(), wanted()
-    workshop = Workshop()
+    workshop = Workshop(profile=current())
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)
 

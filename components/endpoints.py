@@ -69,7 +69,8 @@ class Endpoints:
     @shown
     def start_run(self, request: gr.Request, spec: dict[str, Any] | str) -> dict[str, Any]:
         """Starts a run: search, pruning and measuring as asked. It goes on by itself; follow it with run_status. A
-        question that was asked before is not asked again: its run is given. Each caller may have three runs waiting.
+        question that was asked before is not asked again: its run is given. Each caller may have a few runs waiting:
+        three, unless the host says otherwise.
 
         Args:
             spec: Settings of the run, an object or its JSON text, such as {"model": "tiny", "pruner": "wanda",

@@ -30,11 +30,12 @@ def begin(workshop: Workshop, spec: RunSpec, owner: str) -> Begun:
         owner: who asks; each may have a few runs waiting.
 
     Raises:
-        UserError: it is known not to work, or this person has too many runs waiting.
+        UserError: it is known not to work or more than this host allows, or this person has too many runs waiting.
     """
     import_engine()
     from neuroal.runs.estimate import check
 
+    workshop.jobs.rules.refuse(spec)  # before its model is looked up
     check(spec, workshop.pool)
     before = workshop.asked(spec)
     run = workshop.start(spec, owner=owner)

@@ -11,13 +11,14 @@ import gradio as gr
 from gradio.events import Dependency
 
 from components.bundles import adopted_sweep
-from components.controls import model_choices
+from components.controls import UNLIMITED, model_choices
 from components.form import Form, spec_from
 from components.live import LiveRun
 from components.refusal import refusal
 from components.tradeoff_map import TradeoffMap
 from components.whereabouts import whereabouts
 from neuroal.errors import UserError
+from neuroal.hosting.limits import Limits
 from neuroal.importing import import_engine
 from neuroal.pruners import PRUNERS
 from neuroal.runs.examples import Example
@@ -69,17 +70,18 @@ class Sweep:
     bundle: gr.UploadButton
 
 
-def build_sweep(example: Example | None = None) -> Sweep:
+def build_sweep(example: Example | None = None, limits: Limits = UNLIMITED) -> Sweep:
     """The tab's components, created where the caller is; ``wire_sweep`` brings them to life.
 
     Args:
         example: the recorded sweep that a new visitor sees at once.
+        limits: of the host; where it has no sweeps, there is only the map.
     """
     default = RunSpec()
     with gr.Row(equal_height=False):
-        with gr.Column(scale=4, min_width=320):
+        with gr.Column(scale=4, min_width=320, visible=limits.profile.sweep != 0):
             models = gr.Dropdown(
-                model_choices(), value=[default.model], multiselect=True, allow_custom_value=True, label="Models",
+                model_choices(limits), value=[default.model], multiselect=True, allow_custom_value=True, label="Models",
                 info="One or more; each combination with what is chosen below is a run.",
             )  # fmt: skip
             pruners = gr.Dropdown(
@@ -208,13 +210,16 @@ def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) 
         from neuroal.sweeps.estimate import estimate_sweep
 
         try:
-            return estimate_sweep(spec_of(values), workshop.jobs.answered, *workshop.workers()).sentence
+            asked = spec_of(values)
+            workshop.sweeps.jobs.rules.refuse(asked)
+            return estimate_sweep(asked, workshop.jobs.answered, *workshop.workers()).sentence
         except UserError as error:
             return refusal(error)
 
     def start(request: gr.Request, *values: Any) -> tuple[Any, Any, str]:
         try:
             spec = spec_of(values)
+            workshop.sweeps.jobs.rules.refuse(spec)  # before its models are looked up
             import_engine()
             from neuroal.sweeps.estimate import check_sweep
 
