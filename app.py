@@ -88,6 +88,9 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
         quiet=announce is not None,
         app_kwargs={"lifespan": with_routes},
         mcp_server=tools,
+        # Gradio's own look whether the page is there waits three seconds, once: a small machine that renders it on the
+        # server may take longer, and the app would end.
+        _frontend=False,
     )
     if announce:
         announce(url)

@@ -23,7 +23,7 @@ LENT = (
 
 def build_host(profile: Profile) -> None:
     """The sentences, where there are any, and on a Space the button that duplicates it."""
-    told = " ".join(filter(None, (sentence(profile), _lending(profile), _keeping(profile))))
+    told = "\n\n".join(filter(None, (sentence(profile), _lending(profile), _keeping(profile))))
     if told:
         gr.Markdown(told, elem_id="limits", elem_classes="quiet")
     if os.environ.get("SPACE_ID"):

@@ -41,7 +41,7 @@ def test_a_space_tells_its_limits_what_is_lost_and_how_to_have_more(
     monkeypatch.delenv("NEUROAL_DATA")
     monkeypatch.setattr(hosting.os.path, "isdir", lambda path: False)  # no /data here
     limits, duplicate = told_of(SPACE_CPU)
-    assert limits.value == f"{sentence(SPACE_CPU)} {NOT_KEPT}"
+    assert limits.value == f"{sentence(SPACE_CPU)}\n\n{NOT_KEPT}"
     assert isinstance(duplicate, gr.DuplicateButton)
     monkeypatch.setenv("NEUROAL_DATA", str(tmp_path))
     assert told_of(SPACE_CPU)[0].value == sentence(SPACE_CPU), "its owner has chosen a place"
