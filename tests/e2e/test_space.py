@@ -1,4 +1,4 @@
-"""The repository as it is, as a Space: started with a Space's environment, rendered by the server and by the browser."""
+"""The repository as it is, as a Space: started with a Space's environment, rendered by the server and the browser."""
 
 from __future__ import annotations
 

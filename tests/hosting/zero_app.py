@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-import neuroal  # noqa: F401, I001  (first, as in the app)
-
+importlib.import_module("neuroal")  # first, as in the app
 sys.modules["torch"] = None  # type: ignore[assignment]
-import spaces  # noqa: F401
-
+importlib.import_module("spaces")
 del sys.modules["torch"]
-
-import app
-
-app.main()
+importlib.import_module("app").main()
