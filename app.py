@@ -39,6 +39,7 @@ with uncollected():
     from components.stream import add_event_route
     from components.warmup import Warmup
     from neuroal.hosting.profile import current
+    from neuroal.models.access import restrict
     from neuroal.runs.workshop import Workshop
 
 # Seconds after which a thread that computes has to let another one go on. Two models that answer side by side have
@@ -68,7 +69,9 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
     whose, tools = whose_from_environment(), wanted()
-    workshop = Workshop(profile=current())
+    profile = current()
+    restrict(profile)
+    workshop = Workshop(profile=profile)
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)
 

@@ -22,6 +22,7 @@ from components.listing import Listing, Read
 from components.sides import DENSE
 from components.starting import begin
 from components.stream import finite
+from components.visitors import visiting
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
 from neuroal.runs.history import Query
@@ -85,7 +86,8 @@ class Endpoints:
             asked = RunSpec.from_json(spec) if isinstance(spec, str) else RunSpec.from_dict(spec)
             if any(len(getattr(asked, name)) > TEXT_BYTES for name in OWN_TEXTS):
                 raise UserError(f"A text of your own may have {TEXT_BYTES:,} characters; give a shorter one.")
-            begun = begin(self.workshop, asked, visitor(request))
+            with visiting(request):
+                begun = begin(self.workshop, asked, visitor(request))
             return {"run": begun.run, "how": begun.how, "sentence": HOW[begun.how], "link": f"?run={begun.run}"}
 
     @shown

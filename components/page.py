@@ -28,6 +28,7 @@ from components.refusal import refusal
 from components.sides import wire_sides
 from components.starting import begin
 from components.sweep import build_sweep, wire_sweep
+from components.visitors import visiting
 from components.warmup import Warmup
 from components.whereabouts import whereabouts
 from neuroal.errors import UserError
@@ -170,14 +171,15 @@ def _wire_engine(clock: gr.Timer, engine: gr.Markdown, warmup: Warmup) -> None:
 def _wire_estimate(page: gr.Blocks, form: Form, actions: Actions, workshop: Workshop) -> None:
     """Time and memory, whenever a setting changes; a setting that cannot work is told here already."""
 
-    def tell(*values: Any) -> str:
+    def tell(request: gr.Request, *values: Any) -> str:
         import_engine()
         from neuroal.runs.estimate import estimate
 
         try:
-            spec = spec_from(*values)
-            workshop.jobs.rules.refuse(spec)
-            return estimate(spec).sentence
+            with visiting(request):
+                spec = spec_from(*values)
+                workshop.jobs.rules.refuse(spec)
+                return estimate(spec).sentence
         except UserError as error:
             return refusal(error)
 
@@ -198,7 +200,8 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
     def start(request: gr.Request, *values: Any) -> tuple[Any, Any, Any]:
         try:
-            begun = begin(workshop, spec_from(*values), request.session_hash or "")
+            with visiting(request):
+                begun = begin(workshop, spec_from(*values), request.session_hash or "")
         except UserError as error:
             return gr.skip(), gr.skip(), refusal(error)
         answer = ANSWERS[begun.how]
@@ -215,7 +218,8 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
     def resume(run: str, request: gr.Request) -> tuple[Any, str]:
         try:
-            workshop.jobs.resume(run, owner=request.session_hash or "")
+            with visiting(request):
+                workshop.jobs.resume(run, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), refusal(error)
         except KeyError:
@@ -224,7 +228,8 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
     def measure(run: str, request: gr.Request, *values: Any) -> tuple[Any, str]:
         try:
-            workshop.measure(run, spec_from(*values), owner=request.session_hash or "")
+            with visiting(request):
+                workshop.measure(run, spec_from(*values), owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), refusal(error)
         except KeyError:

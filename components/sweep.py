@@ -16,6 +16,7 @@ from components.form import Form, spec_from
 from components.live import LiveRun
 from components.refusal import refusal
 from components.tradeoff_map import TradeoffMap
+from components.visitors import visiting
 from components.whereabouts import whereabouts
 from neuroal.errors import UserError
 from neuroal.hosting.limits import Limits
@@ -205,26 +206,28 @@ def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) 
         count = len(sweep.choices)
         return sweep_from(spec_from(*values[count:]), *values[:count])
 
-    def tell(*values: Any) -> str:
+    def tell(request: gr.Request, *values: Any) -> str:
         import_engine()
         from neuroal.sweeps.estimate import estimate_sweep
 
         try:
-            asked = spec_of(values)
-            workshop.sweeps.jobs.rules.refuse(asked)
-            return estimate_sweep(asked, workshop.jobs.answered, *workshop.workers()).sentence
+            with visiting(request):
+                asked = spec_of(values)
+                workshop.sweeps.jobs.rules.refuse(asked)
+                return estimate_sweep(asked, workshop.jobs.answered, *workshop.workers()).sentence
         except UserError as error:
             return refusal(error)
 
     def start(request: gr.Request, *values: Any) -> tuple[Any, Any, str]:
         try:
             spec = spec_of(values)
-            workshop.sweeps.jobs.rules.refuse(spec)  # before its models are looked up
             import_engine()
             from neuroal.sweeps.estimate import check_sweep
 
-            check_sweep(spec)
-            started = workshop.sweeps.start(spec, owner=request.session_hash or "")
+            with visiting(request):
+                workshop.sweeps.jobs.rules.refuse(spec)  # before its models are looked up
+                check_sweep(spec)
+                started = workshop.sweeps.start(spec, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), gr.skip(), refusal(error)
         return started, {"sweep": started}, "The sweep goes on if you close this page; its link leads back to it."
@@ -247,7 +250,8 @@ def _wire_going(sweep: Sweep, workshop: Workshop) -> Dependency:
 
     def resume(sweep_id: str, request: gr.Request) -> tuple[Any, str]:
         try:
-            workshop.sweeps.resume(sweep_id, owner=request.session_hash or "")
+            with visiting(request):
+                workshop.sweeps.resume(sweep_id, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), refusal(error)
         except KeyError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Generator
@@ -40,7 +41,8 @@ def in_background(
         except BaseException as error:  # raised again by whoever waits
             said.put(("error", error))
 
-    worker = threading.Thread(target=body, daemon=True, name=f"neuroal-{name}")
+    context = contextvars.copy_context()  # whose question it is
+    worker = threading.Thread(target=context.run, args=[body], daemon=True, name=f"neuroal-{name}")
     worker.start()
     try:
         while True:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from neuroal.errors import UserError
 from neuroal.hosting.profile import Profile
-from neuroal.models.menu import find_entry, short
+from neuroal.models import access
+from neuroal.models.menu import same, short
 
 if TYPE_CHECKING:
     from neuroal.runs.spec import RunSpec
@@ -38,7 +39,7 @@ class Limits:
 
     def allows_model(self, name: str) -> bool:
         """Whether the profile's list, if it has one, names a model."""
-        return not self.profile.models or _same(name) in {_same(allowed) for allowed in self.profile.models}
+        return not self.profile.models or same(name) in {same(allowed) for allowed in self.profile.models}
 
     def refuse(self, spec: RunSpec) -> None:
         """
@@ -80,6 +81,7 @@ class Limits:
         most = self.profile.parameters
         if not self.allows_model(spec.model):
             raise self._refusal(f"The model is {spec.model}", f"only {', '.join(self.profile.models)}", "choose one")
+        access.require(spec.model)
         if most is None:
             return
         from neuroal.runs.estimate import facts
@@ -94,12 +96,6 @@ class Limits:
 
     def _instead(self, what: str) -> str:
         return f"{what}, or {self.profile.more}" if self.profile.more else what
-
-
-def _same(name: str) -> str:
-    """One form for all names of a model."""
-    entry = find_entry(name)
-    return (entry.name if entry else name.strip()).casefold()
 
 
 def sentence(profile: Profile) -> str:

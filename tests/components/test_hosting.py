@@ -107,7 +107,7 @@ def test_the_estimate_says_already_what_is_not_allowed(tmp_path: Path) -> None:
     at = next(i for i, control in enumerate(tell.inputs) if control.label == "Samples")
     assert values[at] == 4
     values[at] = 5
-    assert tell.fn(*values) == "⚠️ Samples is 5, but this host allows at most 4; choose less."
+    assert tell.fn(gr.Request(), *values) == "⚠️ Samples is 5, but this host allows at most 4; choose less."
 
 
 def test_a_profile_of_ones_own_reaches_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
