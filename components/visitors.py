@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import gradio as gr
+
 from neuroal.models.access import acting_for
 
 
@@ -16,6 +18,8 @@ def oauth_token(request: Any) -> str | None:
     Args:
         request: of the web server, or Gradio's.
     """
+    if isinstance(request, gr.Request):  # which makes objects of dicts
+        request = request.request
     scope = getattr(request, "scope", None)
     info = (scope.get("session") or {}).get("oauth_info") if isinstance(scope, dict) else None
     if isinstance(info, dict) and info.get("expires_at", 0) > time.time():
