@@ -18,6 +18,7 @@ from neuroal.errors import UserError
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.export.exporter import Exporter
 from neuroal.hosting import zero
+from neuroal.hosting.disk import Disk
 from neuroal.hosting.limits import Limits
 from neuroal.hosting.profile import Profile
 from neuroal.importing import import_engine
@@ -83,7 +84,7 @@ class Workshop:
         profile: Profile | None = None,
     ) -> None:
         self.folder, self.profile = folder or data_folder(), profile or Profile()
-        self.limits = Limits(self.profile)
+        self.limits, self.disk = Limits(self.profile), Disk(self.profile, self.folder)
         self._pool: ModelPool | None = None
         self._twins: OrderedDict[str, tuple[LanguageModel, nn.Module]] = OrderedDict()
         self._lock = threading.RLock()
@@ -93,13 +94,14 @@ class Workshop:
         self._cluster = cluster(lambda: self.pool, self._masks)
         slots = self._cluster.slots if self._cluster else 1
         minutes = self.profile.minutes
-        rules = Rules(self.limits.refuse, self.profile.waiting, None if minutes is None else 60 * minutes)
+        rules = Rules(self._refuse, self.profile.waiting, None if minutes is None else 60 * minutes)
         done_by = self._cluster or zero.engine(self._masks, self.profile.gpu_seconds) or self._engine
         self.jobs = Jobs(store, done_by, workers or slots, rules=rules)
         self.sweeps = Sweeps(self)
         self.inspector = Inspector(self.jobs, self.folder / "inspected", self._masks, self._pair)
-        self.exporter = Exporter(self)
-        self.housekeeping = Housekeeping(self.jobs.store, self._forget)
+        self.exporter = Exporter(self, self.disk.for_exports)
+        limited = self.disk if self.disk.most is not None else None
+        self.housekeeping = Housekeeping(self.jobs.store, self._forget, self.profile.retention_days, limited)
 
     @property
     def pool(self) -> ModelPool:
@@ -212,6 +214,11 @@ class Workshop:
         self._let_go()
         if self._cluster:
             self._cluster.close()
+
+    def _refuse(self, spec: RunSpec) -> None:
+        """What is more than the host allows, and everything while its disk is full."""
+        self.limits.refuse(spec)
+        self.disk.refuse(lambda: self.housekeeping.soon())
 
     def _engine(self, run_id: str, spec: RunSpec, records: list[dict[str, Any]]) -> Generator[Event, None, None]:
         """A run whose pruned model is kept before it says that it has finished. It takes what others leave over."""
