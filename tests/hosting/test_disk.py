@@ -1,4 +1,4 @@
-"""What a host keeps: so many days, and so many bytes; the oldest goes first, and what can be had again before the rest."""
+"""What a host keeps: so many days and so many bytes; the oldest goes first, what can be had again before the rest."""
 
 from __future__ import annotations
 
