@@ -35,7 +35,8 @@ def begin(workshop: Workshop, spec: RunSpec, owner: str) -> Begun:
     import_engine()
     from neuroal.runs.estimate import check
 
-    workshop.jobs.rules.refuse(spec)  # before its model is looked up
+    # Before its model is looked up; also of what has an answer, about a model that not everyone may have.
+    workshop.jobs.rules.refuse(spec)
     check(spec, workshop.pool)
     before = workshop.asked(spec)
     run = workshop.start(spec, owner=owner)

@@ -57,7 +57,12 @@ class ZeroEngine:
         masks: where the masks of a run's pruned model are kept.
         seconds: of GPU that one call asks for.
         lend: the decorator of ``spaces``: makes a call run in a process with a GPU.
+
+    Attributes:
+        slots: runs at the same time: while one waits for a GPU, another one may have got its.
     """
+
+    slots = 2
 
     def __init__(self, masks: Callable[[str], Path], seconds: int, lend: Lend) -> None:
         self._masks, self.seconds, self._on_gpu = masks, seconds, lend(part)

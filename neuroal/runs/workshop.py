@@ -92,10 +92,11 @@ class Workshop:
         store = Store(self.folder if apart else stored_in(self.folder))
         self._let_go = only_one(store, patience)  # before anything that is left in the store is taken for nobody's
         self._cluster = cluster(lambda: self.pool, self._masks)
-        slots = self._cluster.slots if self._cluster else 1
+        lending = zero.engine(self._masks, self.profile.gpu_seconds)
+        slots = self._cluster.slots if self._cluster else lending.slots if lending else 1
         minutes = self.profile.minutes
         rules = Rules(self._refuse, self.profile.waiting, None if minutes is None else 60 * minutes)
-        done_by = self._cluster or zero.engine(self._masks, self.profile.gpu_seconds) or self._engine
+        done_by = self._cluster or lending or self._engine
         self.jobs = Jobs(store, done_by, workers or slots, rules=rules)
         self.sweeps = Sweeps(self)
         self.inspector = Inspector(self.jobs, self.folder / "inspected", self._masks, self._pair)
@@ -122,7 +123,6 @@ class Workshop:
 
         A finished run is an answer only while its pruned model is still there to be asked.
         """
-        self.jobs.rules.refuse(spec)  # also of what has an answer: it may be about a model that not everyone may have
         return self.asked(spec) or self.jobs.start(spec, owner, again=True)
 
     def asked(self, spec: RunSpec) -> str | None:
