@@ -23,9 +23,10 @@ LENT = (
 
 def build_host(profile: Profile) -> None:
     """The sentences, where there are any, and on a Space the button that duplicates it."""
-    told = "\n\n".join(filter(None, (sentence(profile), _lending(profile), _keeping(profile))))
-    if told:
+    if told := "\n\n".join(filter(None, (sentence(profile), _lending(profile)))):
         gr.Markdown(told, elem_id="limits", elem_classes="quiet")
+    if told := _keeping(profile):
+        gr.Markdown(told, elem_id="not-kept")
     if os.environ.get("SPACE_ID"):
         gr.DuplicateButton("Duplicate this Space", elem_id="duplicate")
 

@@ -85,7 +85,8 @@ class Disk:
     def _used(self, fresh: bool = False) -> int:
         with self._lock:
             if fresh or time.monotonic() - self._at > BELIEVED:
-                self._measured = sum(size(folder) for folder in {self.folder, hub_cache()})
+                inside = hub_cache().absolute().is_relative_to(self.folder.absolute())
+                self._measured = size(self.folder) + (0 if inside else size(hub_cache()))
                 self._at = time.monotonic()
             return self._measured
 
@@ -98,7 +99,7 @@ def hub_cache() -> Path:
 
 
 def size(folder: Path) -> int:
-    """Bytes of the files in a folder; a link counts as nothing."""
+    """Bytes of the files in a folder; a link counts as itself, not as what it leads to."""
     total = 0
     for at, _, names in os.walk(folder):
         for name in names:

@@ -102,15 +102,15 @@ def sentence(profile: Profile) -> str:
     """The limits of a host, for its page; empty where there are none to tell."""
     if not profile.limited:
         return ""
-    parts = [*_models(profile), *_sizes(profile)]
-    told = f"On {profile.where}: {', '.join(parts)}"
+    told = f"On {profile.where}: {_models(profile)}{', '.join(_sizes(profile))}"
     return f"{told}; {profile.more}." if profile.more else f"{told}."
 
 
-def _models(profile: Profile) -> list[str]:
+def _models(profile: Profile) -> str:
     if profile.models:
-        return [f"the models {', '.join(profile.models)}"]
-    return [f"models up to {short(profile.parameters)} parameters"] if profile.parameters is not None else []
+        *others, last = profile.models
+        return f"the models {', '.join(others)} and {last}; " if others else f"the model {last}; "
+    return f"models up to {short(profile.parameters)} parameters, " if profile.parameters is not None else ""
 
 
 def _sizes(profile: Profile) -> list[str]:
@@ -123,6 +123,6 @@ def _sizes(profile: Profile) -> list[str]:
         f"sweeps of {profile.sweep} runs": bool(profile.sweep),
         f"{profile.waiting} runs waiting each": True,
         f"{profile.minutes or 0:g} minutes a run": profile.minutes is not None,
-        f"runs are kept {profile.retention_days} days": profile.retention_days is not None,
+        f"runs are kept {profile.retention_days} days at most": profile.retention_days is not None,
     }
     return [part for part, holds in sized.items() if holds]

@@ -98,7 +98,7 @@ class Workshop:
         rules = Rules(self._refuse, self.profile.waiting, None if minutes is None else 60 * minutes)
         done_by = self._cluster or lending or self._engine
         self.jobs = Jobs(store, done_by, workers or slots, rules=rules)
-        self.sweeps = Sweeps(self)
+        self.sweeps = Sweeps(self, Rules(self.limits.refuse_sweep, self.profile.waiting))
         self.inspector = Inspector(self.jobs, self.folder / "inspected", self._masks, self._pair)
         self.exporter = Exporter(self, self.disk.for_exports)
         limited = self.disk if self.disk.most is not None else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from neuroal.runs.events import Event
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.owners import Owners
-from neuroal.runs.rules import Rules
+from neuroal.runs.rules import FREE, Rules
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.summary import Summary, summary
 from neuroal.sweeps.spec import SweepSpec
@@ -28,12 +28,15 @@ UNFINISHED = ("RunFailed", "RunInterrupted")
 
 
 class Sweeps:
-    """Sweeps by id, whose runs are those of the workshop."""
+    """Sweeps by id, whose runs are those of the workshop.
 
-    def __init__(self, workshop: Workshop) -> None:
+    Args:
+        rules: of whoever hosts the app.
+    """
+
+    def __init__(self, workshop: Workshop, rules: Rules = FREE) -> None:
         self.workshop = workshop
         jobs = workshop.jobs
-        rules = Rules(workshop.limits.refuse_sweep, jobs.rules.waiting)
         self.jobs = Jobs(jobs.store, self._engine, AT_ONCE, KIND, SweepSpec.from_json, jobs.instance, rules)
 
     def start(self, spec: SweepSpec, owner: str = "") -> str:

@@ -40,11 +40,12 @@ def test_a_space_tells_its_limits_what_is_lost_and_how_to_have_more(
     monkeypatch.setenv("SPACE_ID", "someone/neuroal")
     monkeypatch.delenv("NEUROAL_DATA")
     monkeypatch.setattr(hosting.os.path, "isdir", lambda path: False)  # no /data here
-    limits, duplicate = told_of(SPACE_CPU)
-    assert limits.value == f"{sentence(SPACE_CPU)}\n\n{NOT_KEPT}"
+    limits, lost, duplicate = told_of(SPACE_CPU)
+    assert (limits.value, lost.value) == (sentence(SPACE_CPU), NOT_KEPT)
     assert isinstance(duplicate, gr.DuplicateButton)
     monkeypatch.setenv("NEUROAL_DATA", str(tmp_path))
-    assert told_of(SPACE_CPU)[0].value == sentence(SPACE_CPU), "its owner has chosen a place"
+    told = [block.value for block in told_of(SPACE_CPU)[:-1]]
+    assert told == [sentence(SPACE_CPU)], "its owner has chosen a place"
 
 
 def test_where_a_folder_is_kept_nothing_is_said_to_be_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

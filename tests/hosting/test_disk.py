@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import logging
 import os
 import time
@@ -59,10 +60,11 @@ def model(folder: Path, name: str, hours: float, count: int = 10 * KB) -> Path:
     """A model in the Hub's cache that was used so many hours ago."""
     repository = folder / f"models--them--{name}"
     blob = write(repository / "blobs" / "b", count)
-    snapshot = repository / "snapshots" / ("a" * 40)
+    commit = hashlib.sha1(name.encode()).hexdigest()
+    snapshot = repository / "snapshots" / commit
     snapshot.mkdir(parents=True)
     (snapshot / "model.safetensors").symlink_to(blob)
-    write(repository / "refs" / "main", 0).write_text("a" * 40)
+    write(repository / "refs" / "main", 0).write_text(commit)
     os.utime(blob, (time.time() - 3600 * hours,) * 2)
     return repository
 
@@ -113,6 +115,8 @@ def test_the_data_and_the_cache_are_counted_and_links_are_not(tmp_path: Path) ->
     model(tmp_path / "hub", "one", 0)
     assert size(tmp_path / "data") == 3 * KB and 10 * KB <= size(tmp_path / "hub") < 11 * KB
     assert size(tmp_path / "nothing") == 0
+    assert limited(tmp_path / "data", 1)._used() == size(tmp_path / "data") + size(tmp_path / "hub")
+    assert limited(tmp_path, 1)._used() == size(tmp_path), "a cache inside the data is counted once"
 
 
 def test_unused_models_go_first_then_the_oldest_runs_until_there_is_room(tmp_path: Path) -> None:
