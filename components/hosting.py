@@ -9,7 +9,7 @@ import gradio as gr
 
 from neuroal.hosting.gpu import is_zerogpu
 from neuroal.hosting.limits import sentence
-from neuroal.hosting.profile import Profile, storage
+from neuroal.hosting.profile import Profile, places, storage
 
 NOT_KEPT = (
     "⚠️ This Space has no storage of its own: runs, and what is kept of them, are gone when it restarts. "
@@ -38,4 +38,4 @@ def _lending(profile: Profile) -> str:
 def _keeping(profile: Profile) -> str:
     """A profile that names folders to keep things in, of which none is there."""
     elsewhere = os.environ.get("NEUROAL_DATA") or os.environ.get("NEUROAL_STORE")
-    return NOT_KEPT if profile.data and not storage(profile) and not elsewhere else ""
+    return NOT_KEPT if places(profile) and not storage(profile) and not elsewhere else ""

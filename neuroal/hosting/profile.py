@@ -47,7 +47,8 @@ class Profile:
         history, local_folders, default_model, engine: as the settings NEUROAL_HISTORY and so on.
         token: whose models the host's HF_TOKEN may fetch: "all" that visitors name, those of the "menu" (and of
             ``models``), or "none".
-        data: folders for what is to outlive a restart, of which the first that can be written is taken.
+        data: folders for what is to outlive a restart, of which the first that can be written is taken; without any,
+            those of a host like this one: /data on a Space.
         gpu_seconds: of one call on ZeroGPU.
     """
 
@@ -128,7 +129,7 @@ def setting(name: str, environ: Mapping[str, str] = os.environ) -> str:
         return given
     profile = current(environ)
     return {
-        "NEUROAL_DATA": storage(profile) or "",
+        "NEUROAL_DATA": storage(profile, environ) or "",
         "NEUROAL_DEFAULT_MODEL": profile.default_model,
         "NEUROAL_ENGINE": profile.engine or ("zerogpu" if is_zerogpu(environ) else ""),
         "NEUROAL_HISTORY": profile.history,
@@ -136,9 +137,15 @@ def setting(name: str, environ: Mapping[str, str] = os.environ) -> str:
     }[name]
 
 
-def storage(profile: Profile) -> str | None:
-    """The folder of the profile that is there and can be written; None where it has none, or none is."""
-    usable = (folder for folder in profile.data if os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK))
+def places(profile: Profile, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Folders that outlive a restart: the profile's, else those of a host like this one."""
+    return profile.data or _read(detected(environ)).data
+
+
+def storage(profile: Profile, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The first of these folders that is there and can be written; None where there are none, or none is."""
+    folders = places(profile, environ)
+    usable = (folder for folder in folders if os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK))
     return next((os.path.join(folder, "neuroal") for folder in usable), None)
 
 

@@ -76,7 +76,7 @@ def test_the_page_tells_the_limits_of_a_host_and_nothing_where_there_are_none() 
     assert sentence(current({"NEUROAL_PROFILE": "space-cpu"})) == (
         "On this Space: models up to 500M parameters, 32 samples of 512 tokens, 200,000 characters of own text, "
         "sweeps of 12 runs, 3 runs waiting each, 20 minutes a run, runs are kept 30 days at most; duplicate the "
-        "Space and set NEUROAL_PROFILE to local there for more."
+        "Space and set NEUROAL_PROFILE there for more."
     )
     models = "On this host: the models tiny and HuggingFaceTB/SmolLM2-135M-Instruct; 8 samples of 256 tokens, 500"
     assert sentence(HOST).startswith(models)

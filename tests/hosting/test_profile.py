@@ -10,7 +10,7 @@ import pytest
 from components.listing import whose_from_environment
 from neuroal.errors import UserError
 from neuroal.hosting import profile as hosting
-from neuroal.hosting.profile import Profile, current, detected, setting, shipped, storage
+from neuroal.hosting.profile import Profile, current, detected, places, setting, shipped, storage
 from neuroal.models.cache import DEFAULT_FOLDER, data_path
 from neuroal.models.locate import locate
 
@@ -104,6 +104,17 @@ def test_those_who_read_settings_follow_the_profile(monkeypatch: pytest.MonkeyPa
 def test_the_first_folder_that_can_be_written_is_taken(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "file").touch()
-    places = tuple(str(tmp_path / name) for name in ("a", "file", "b"))
-    assert storage(Profile(data=places)) == str(tmp_path / "b" / "neuroal")
-    assert storage(Profile(data=places[:2])) is None and storage(Profile()) is None
+    folders = tuple(str(tmp_path / name) for name in ("a", "file", "b"))
+    assert storage(Profile(data=folders)) == str(tmp_path / "b" / "neuroal")
+    assert storage(Profile(data=folders[:2])) is None and storage(Profile(), {}) is None
+
+
+def test_a_space_keeps_its_things_at_data_whatever_its_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    for named in ("local", "classroom", "space-gpu"):
+        assert places(current({"NEUROAL_PROFILE": named}), SPACE) == ("/data",)
+    assert places(current({}), {}) == ()
+    monkeypatch.setattr(hosting.os.path, "isdir", lambda path: path == "/data")
+    monkeypatch.setattr(hosting.os, "access", lambda path, mode: True)
+    assert setting("NEUROAL_DATA", {**SPACE, "NEUROAL_PROFILE": "local"}) == "/data/neuroal"
+    assert setting("NEUROAL_DATA", {**SPACE, "NEUROAL_DATA": "/elsewhere"}) == "/elsewhere"
+    assert setting("NEUROAL_DATA", {}) == ""
