@@ -13,7 +13,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 # First of all: the package decides how torch and numpy, which are not there yet, will use the processor.
+from neuroal.errors import UserError
+from neuroal.hosting.gpu import prepare
 from neuroal.importing import uncollected
+
+try:
+    prepare()  # on ZeroGPU: before torch and Gradio are imported
+except UserError as error:
+    sys.exit(str(error))
 
 with uncollected():
     import gradio as gr
@@ -35,7 +42,8 @@ with uncollected():
     from components.repeat_route import add_repeat_route
     from components.stream import add_event_route
     from components.warmup import Warmup
-    from neuroal.errors import UserError
+    from neuroal.hosting.profile import current
+    from neuroal.models.access import restrict
     from neuroal.runs.workshop import Workshop
 
 # Seconds after which a thread that computes has to let another one go on. Two models that answer side by side have
@@ -62,14 +70,16 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
         announce: is told the address once the page is there, in place of what Gradio prints.
 
     Raises:
-        UserError: a setting is not allowed, the store cannot be opened, or the engine not be had.
+        UserError: a setting or the host's profile is not allowed, the store cannot be opened, or the engine not be had.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
     whose, tools = whose_from_environment(), wanted()
     accounts, hosts = accounts_from_environment(), hosts_from_environment()
-    workshop = Workshop()
+    profile = current()
+    restrict(profile)
+    workshop = Workshop(profile=profile)
     records, warmup = Records(workshop), Warmup(workshop)
     page = build_page(workshop, records, warmup)
 
@@ -94,6 +104,9 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
         quiet=announce is not None,
         app_kwargs={"lifespan": with_routes},
         mcp_server=tools,
+        # Gradio's own look whether the page is there waits three seconds, once: a small machine that renders it on the
+        # server may take longer, and the app would end.
+        _frontend=False,
     )
     if announce:
         announce(url)

@@ -13,9 +13,15 @@ from typing import Any
 import gradio as gr
 
 from neuroal.errors import UserError
+from neuroal.hosting.limits import Limits
+from neuroal.hosting.profile import Profile
 from neuroal.models import MENU, describe, machine_memory
+from neuroal.models.menu import find_entry
 from neuroal.runs.checks import TEXT_BYTES
 from neuroal.runs.spec import OWN_TEXTS, RunSpec
+
+# On a machine of one's own.
+UNLIMITED = Limits(Profile())
 
 FIELDS = {f.name: f for f in dataclasses.fields(RunSpec)}
 
@@ -26,13 +32,19 @@ NUMBERS = {"lambdas": "0.02, 0.05, 0.1", "block_sparsity": "0.5, 0.55, 0.6"}
 PLACEHOLDERS = {"pattern": "2:4", "exclude": "*.down_proj, 0", "revision": "main", **NUMBERS}
 
 
-def control(name: str, visible: bool = True) -> Any:
-    """The component that asks for a setting: a choice, a range, a switch, or text."""
+def control(name: str, visible: bool = True, limits: Limits = UNLIMITED) -> Any:
+    """The component that asks for a setting: a choice, a range, a switch, or text.
+
+    Args:
+        limits: of the host, which the choices and ranges keep to.
+    """
     field = FIELDS[name]
     meta = field.metadata
     shown: dict[str, Any] = {"label": meta["label"], "info": meta["help"], "visible": visible}
     if name == "model":
-        return gr.Dropdown(model_choices(), value=field.default, allow_custom_value=True, filterable=True, **shown)
+        shown["info"] = _models_told(limits) or shown["info"]
+        offered = model_choices(limits)
+        return gr.Dropdown(offered, value=field.default, allow_custom_value=True, filterable=True, **shown)
     if name in OWN_TEXTS:
         return gr.Textbox(lines=4, max_lines=12, max_length=TEXT_BYTES, placeholder="Paste your text here.", **shown)
     if "choices" in meta:
@@ -43,8 +55,10 @@ def control(name: str, visible: bool = True) -> Any:
     if name == "sparsity":
         return gr.Slider(meta["minimum"], meta["maximum"], value=field.default, step=0.01, **shown)
     if "minimum" in meta:
-        shown["info"] += f" {_number(meta['minimum'])} to {_number(meta['maximum'])}."  # RunSpec checks, and says more
-        return gr.Number(value=field.default, step=0.01 if _is_decimal(name) else 1, **shown)
+        most = min(meta["maximum"], limits.maximum(name) or meta["maximum"])
+        shown["info"] += f" {_number(meta['minimum'])} to {_number(most)}."  # RunSpec and the host check, and say more
+        value = None if field.default is None else min(field.default, most)
+        return gr.Number(value=value, step=0.01 if _is_decimal(name) else 1, **shown)
     if isinstance(field.default, bool):
         return gr.Checkbox(value=field.default, **shown)
     lines = 1 if str(field.type).startswith("str") else 6  # a list may need more than one
@@ -91,10 +105,21 @@ def as_setting(name: str, value: Any) -> Any:
     return int(value) if float(value).is_integer() else value
 
 
-def model_choices() -> list[tuple[str, str]]:
-    """(label, name) of every model of the menu, with what it needs and whether it fits this machine."""
+def model_choices(limits: Limits = UNLIMITED) -> list[tuple[str, str]]:
+    """(label, name) of every model of the menu that the host allows, with what it needs and whether it fits this
+    machine; then those that only the host's own list names."""
     memory = machine_memory("cpu")  # asking a GPU would load torch before the page is up
-    return [(describe(entry, memory), entry.name) for entry in MENU]
+    most = limits.profile.parameters
+    on_menu = [e for e in MENU if limits.allows_model(e.name) and (most is None or e.parameters <= most)]
+    others = [name for name in limits.profile.models if find_entry(name) is None]
+    return [*((describe(entry, memory), entry.name) for entry in on_menu), *((name, name) for name in others)]
+
+
+def _models_told(limits: Limits) -> str:
+    """What may be given as a model, where that is less than everything."""
+    if limits.profile.models:
+        return "The models of this host."
+    return "" if limits.profile.local_folders else "A name from the menu, or a Hugging Face Hub id."
 
 
 def _choice(name: str, shown: dict[str, Any]) -> Any:

@@ -21,6 +21,7 @@ from components.listing import Listing, Read
 from components.sides import DENSE
 from components.starting import begin
 from components.stream import finite
+from components.visitors import visiting
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
 from neuroal.runs.history import Query
@@ -68,7 +69,8 @@ class Endpoints:
     @shown
     def start_run(self, request: gr.Request, spec: dict[str, Any] | str) -> dict[str, Any]:
         """Starts a run: search, pruning and measuring as asked. It goes on by itself; follow it with run_status. A
-        question that was asked before is not asked again: its run is given. Each caller may have three runs waiting.
+        question that was asked before is not asked again: its run is given. Each caller may have a few runs waiting:
+        three, unless the host says otherwise.
 
         Args:
             spec: Settings of the run, an object or its JSON text, such as {"model": "tiny", "pruner": "wanda",
@@ -83,7 +85,8 @@ class Endpoints:
             asked = RunSpec.from_json(spec) if isinstance(spec, str) else RunSpec.from_dict(spec)
             if any(len(getattr(asked, name)) > TEXT_BYTES for name in OWN_TEXTS):
                 raise UserError(f"A text of your own may have {TEXT_BYTES:,} characters; give a shorter one.")
-            begun = begin(self.workshop, asked, visitor(request), address(request))
+            with visiting(request):
+                begun = begin(self.workshop, asked, visitor(request), address(request))
             return {"run": begun.run, "how": begun.how, "sentence": HOW[begun.how], "link": f"?run={begun.run}"}
 
     @shown

@@ -11,7 +11,6 @@ from the session of a person who has signed in on a Space; it is handed on and n
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +23,7 @@ from components.incoming import is_foreign, json_object
 from components.listing import whose_from_environment
 from components.refusals import FRESH, answered, refusal
 from components.stream import finite, login
+from components.visitors import oauth_token
 from neuroal.errors import UserError
 from neuroal.export.exporter import Exporter, as_json
 from neuroal.export.forms import HUB
@@ -95,9 +95,8 @@ def _is_here(address: str) -> bool:
 def signed_in(request: Request) -> str | None:
     """The token of the person who asks: of who has signed in on a Space, or, to who sits at a machine that is not
     shared, the one that huggingface_hub keeps there."""
-    info = (request.scope.get("session") or {}).get("oauth_info")
-    if isinstance(info, dict) and info.get("expires_at", 0) > time.time():
-        return info.get("access_token")
+    if token := oauth_token(request):
+        return token
     forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
     if forwarded or request.client is None or request.client.host not in HERE or whose_from_environment() != "all":
         return None

@@ -10,9 +10,10 @@ from typing import Any
 
 import gradio as gr
 
-from components.controls import FIELDS, OWN_TEXTS, TEXT_BYTES, as_setting, as_shown, control
+from components.controls import FIELDS, OWN_TEXTS, TEXT_BYTES, UNLIMITED, as_setting, as_shown, control
 from components.ratio_editor import RatioEditor
 from neuroal.evaluation.kinds import EVALUATIONS
+from neuroal.hosting.limits import Limits
 from neuroal.runs.spec import PRESETS, RunSpec
 from neuroal.topups import TOP_UPS
 
@@ -30,6 +31,13 @@ MEASURED = frozenset(name for evaluation in EVALUATIONS.entries for name in eval
 
 CUSTOM = "Custom"
 DEFAULT_PRESET = "Balanced"
+
+# The budgets in a few words each.
+PRESETS_TOLD = {
+    "Quick": "Quick 8x64 tokens",
+    "Balanced": "Balanced 8x256",
+    "Paper": "Paper 8x2048 to search and 128x2048 to prune",
+}
 
 
 def _advanced() -> tuple[str, ...]:
@@ -59,36 +67,38 @@ class Form:
         return list(self.controls.values())
 
 
-def build_form(actions: Callable[[], Any]) -> tuple[Form, Any]:
+def build_form(actions: Callable[[], Any], limits: Limits = UNLIMITED) -> tuple[Form, Any]:
     """The controls, laid out for a narrow column; call inside ``with gr.Blocks()``.
 
     Args:
         actions: builds the buttons, between what everyone sets and what waits in folds.
+        limits: of the host.
 
     Returns:
         the form, and what ``actions`` returned.
     """
     at = MAIN.index("block_sparsity")
-    controls: dict[str, Any] = _controls(MAIN[:at])
+    controls: dict[str, Any] = _controls(MAIN[:at], limits)
     editor = RatioEditor()  # above the text box, which grows with what is written in it
-    controls |= _controls(MAIN[at:])
+    controls |= _controls(MAIN[at:], limits)
+    presets = [name for name in PRESETS if _is_allowed(name, limits)]
     preset = gr.Radio(
-        [*PRESETS, CUSTOM],
-        value=DEFAULT_PRESET,
+        [*presets, CUSTOM],
+        value=DEFAULT_PRESET if DEFAULT_PRESET in presets else CUSTOM,
         label="Budget",
-        info="Quick 8x64 tokens, Balanced 8x256, Paper 8x2048 to search and 128x2048 to prune.",
+        info=f"{', '.join(PRESETS_TOLD[name] for name in presets)}." if presets else None,
     )
     built = actions()
     with gr.Accordion("Calibration text and size", open=False):
-        controls["source"] = control("source")
+        controls["source"] = control("source", limits=limits)
         with gr.Column(visible=False) as own:
-            controls["text"] = control("text")
+            controls["text"] = control("text", limits=limits)
             upload = gr.UploadButton("Upload a .txt file", file_types=[".txt", ".md"], size="sm")
-        controls |= _controls(name for name in CALIBRATION if name not in controls)
+        controls |= _controls((name for name in CALIBRATION if name not in controls), limits)
     with gr.Accordion("Measuring", open=False):
-        controls |= _controls(MEASURE)
+        controls |= _controls(MEASURE, limits)
     with gr.Accordion("Advanced", open=False):
-        controls |= _controls(ADVANCED)
+        controls |= _controls(ADVANCED, limits)
     return Form(controls, preset, upload, own, editor), built
 
 
@@ -178,9 +188,15 @@ _SIZES = json.dumps({name: list(values.values()) for name, values in PRESETS.ite
 _APPLY_PRESET = f"(preset, ...now) => ({_SIZES})[preset] ?? now"
 
 
-def _controls(names: Iterable[str]) -> dict[str, Any]:
+def _controls(names: Iterable[str], limits: Limits) -> dict[str, Any]:
     """Controls by name, as they are seen with the default top-up."""
-    return {name: control(name, _is_seen(name, FIELDS["top_up"].default)) for name in names}
+    return {name: control(name, _is_seen(name, FIELDS["top_up"].default), limits) for name in names}
+
+
+def _is_allowed(preset: str, limits: Limits) -> bool:
+    """Whether a budget is within the limits of the host."""
+    bounds = {name: limits.maximum(name) for name in PRESETS[preset]}
+    return all(most is None or (PRESETS[preset][name] or 0) <= most for name, most in bounds.items())
 
 
 def _is_seen(name: str, top_up: str) -> bool:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from neuroal.errors import UserError
 from neuroal.folding.titles import title
+from neuroal.hosting.profile import setting
 from neuroal.runs.history import Query, texts
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.owners import Owners
@@ -50,7 +50,7 @@ def whose_from_environment() -> str:
     Raises:
         UserError: it is neither of WHOSE.
     """
-    given = os.environ.get("NEUROAL_HISTORY") or "all"
+    given = setting("NEUROAL_HISTORY")
     if given not in WHOSE:
         raise UserError(f"NEUROAL_HISTORY is {given!r}; it must be one of: {', '.join(WHOSE)}.")
     return given

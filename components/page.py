@@ -19,6 +19,7 @@ from components.export_panel import ExportPanel, build_sign_in, wire_export
 from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
 from components.gallery import Gallery, look_at, replayed, wire_gallery
 from components.history import build_history, wire_history
+from components.hosting import build_host
 from components.learn import LearnPath, wire_learn
 from components.listing import Listing, whose_from_environment
 from components.live import LiveRun, live_config
@@ -28,9 +29,11 @@ from components.refusal import refusal
 from components.sides import wire_sides
 from components.starting import begin
 from components.sweep import build_sweep, wire_sweep
+from components.visitors import visiting
 from components.warmup import Warmup
 from components.whereabouts import whereabouts
 from neuroal.errors import UserError
+from neuroal.hosting.profile import Profile
 from neuroal.importing import import_engine
 from neuroal.runs.examples import PREFIX, SWEEPS, load_examples
 from neuroal.runs.workshop import Workshop
@@ -111,7 +114,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         with gr.Tabs() as tabs:
             with gr.Tab("Prune", id="prune"), gr.Row(equal_height=False):
                 with gr.Column(scale=4, min_width=320):
-                    form, actions = build_form(_build_actions)
+                    form, actions = build_form(lambda: _build_actions(workshop.profile), workshop.limits)
                 with gr.Column(scale=9, min_width=340):
                     gallery = Gallery(records.examples, live_config()["plotly"])
                     first = replayed(next(iter(records.examples.values()), None))
@@ -124,7 +127,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
             with gr.Tab("Compare", id="compare") as compare_tab:
                 compare = build_compare()
             with gr.Tab("Trade-offs", id="tradeoffs"):
-                sweep = build_sweep(next(iter(records.sweeps.values()), None))
+                sweep = build_sweep(next(iter(records.sweeps.values()), None), workshop.limits)
             with gr.Tab("History", id="history"):
                 history = build_history()
         wire_form(form)
@@ -132,7 +135,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         wire_matrix(matrix, live)
         wire_export(away, live)
         _wire_engine(clock, engine, warmup)
-        _wire_estimate(page, form, actions)
+        _wire_estimate(page, form, actions, workshop)
         started = _wire_run(form, actions, run_id, live, workshop)
         taken, *shown = _wire_arrival(page, form, actions, run_id, live, records)
         wire_gallery(gallery, records.examples, [run_id, live, actions.answer])
@@ -149,7 +152,8 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
     return page
 
 
-def _build_actions() -> Actions:
+def _build_actions(profile: Profile) -> Actions:
+    build_host(profile)
     estimate = gr.Markdown(elem_id="estimate", elem_classes="quiet")
     run = gr.Button("Run", variant="primary", elem_id="run")
     with gr.Row():
@@ -170,15 +174,18 @@ def _wire_engine(clock: gr.Timer, engine: gr.Markdown, warmup: Warmup) -> None:
     clock.tick(look, None, [engine, clock], concurrency_limit=None, **_QUIET)
 
 
-def _wire_estimate(page: gr.Blocks, form: Form, actions: Actions) -> None:
+def _wire_estimate(page: gr.Blocks, form: Form, actions: Actions, workshop: Workshop) -> None:
     """Time and memory, whenever a setting changes; a setting that cannot work is told here already."""
 
-    def tell(*values: Any) -> str:
+    def tell(request: gr.Request, *values: Any) -> str:
         import_engine()
         from neuroal.runs.estimate import estimate
 
         try:
-            return estimate(spec_from(*values)).sentence
+            with visiting(request):
+                spec = spec_from(*values)
+                workshop.jobs.rules.refuse(spec)
+                return estimate(spec).sentence
         except UserError as error:
             return refusal(error)
 
@@ -199,7 +206,8 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
     def start(request: gr.Request, *values: Any) -> tuple[Any, Any, Any]:
         try:
-            begun = begin(workshop, spec_from(*values), request.session_hash or "", address(request))
+            with visiting(request):
+                begun = begin(workshop, spec_from(*values), request.session_hash or "", address(request))
         except UserError as error:
             return gr.skip(), gr.skip(), refusal(error)
         answer = ANSWERS[begun.how]
@@ -217,7 +225,8 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
     def resume(run: str, request: gr.Request) -> tuple[Any, str]:
         try:
             workshop.pace.admit(address(request))
-            workshop.jobs.resume(run, owner=request.session_hash or "")
+            with visiting(request):
+                workshop.jobs.resume(run, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), refusal(error)
         except KeyError:
@@ -227,7 +236,8 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
     def measure(run: str, request: gr.Request, *values: Any) -> tuple[Any, str]:
         try:
             workshop.pace.admit(address(request))
-            workshop.measure(run, spec_from(*values), owner=request.session_hash or "")
+            with visiting(request):
+                workshop.measure(run, spec_from(*values), owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), refusal(error)
         except KeyError:

@@ -31,12 +31,15 @@ def begin(workshop: Workshop, spec: RunSpec, owner: str, address: str = "") -> B
         address: where from; only so many runs a minute may be started there.
 
     Raises:
-        UserError: it is known not to work, this person has too many runs waiting, or starts them too fast.
+        UserError: it is known not to work or more than this host allows; this person has too many runs waiting, or
+            starts them too fast.
     """
     workshop.pace.admit(address)
     import_engine()
     from neuroal.runs.estimate import check
 
+    # Before its model is looked up; also of what has an answer, about a model that not everyone may have.
+    workshop.jobs.rules.refuse(spec)
     check(spec, workshop.pool)
     before = workshop.asked(spec)
     run = workshop.start(spec, owner=owner)

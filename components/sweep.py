@@ -11,14 +11,16 @@ import gradio as gr
 from gradio.events import Dependency
 
 from components.bundles import adopted_sweep
-from components.controls import model_choices
+from components.controls import UNLIMITED, model_choices
 from components.endpoints_callers import address
 from components.form import Form, spec_from
 from components.live import LiveRun
 from components.refusal import refusal
 from components.tradeoff_map import TradeoffMap
+from components.visitors import visiting
 from components.whereabouts import whereabouts
 from neuroal.errors import UserError
+from neuroal.hosting.limits import Limits
 from neuroal.importing import import_engine
 from neuroal.pruners import PRUNERS
 from neuroal.runs.examples import Example
@@ -70,17 +72,18 @@ class Sweep:
     bundle: gr.UploadButton
 
 
-def build_sweep(example: Example | None = None) -> Sweep:
+def build_sweep(example: Example | None = None, limits: Limits = UNLIMITED) -> Sweep:
     """The tab's components, created where the caller is; ``wire_sweep`` brings them to life.
 
     Args:
         example: the recorded sweep that a new visitor sees at once.
+        limits: of the host; where it has no sweeps, there is only the map.
     """
     default = RunSpec()
     with gr.Row(equal_height=False):
-        with gr.Column(scale=4, min_width=320):
+        with gr.Column(scale=4, min_width=320, visible=limits.profile.sweep != 0):
             models = gr.Dropdown(
-                model_choices(), value=[default.model], multiselect=True, allow_custom_value=True, label="Models",
+                model_choices(limits), value=[default.model], multiselect=True, allow_custom_value=True, label="Models",
                 info="One or more; each combination with what is chosen below is a run.",
             )  # fmt: skip
             pruners = gr.Dropdown(
@@ -204,12 +207,15 @@ def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) 
         count = len(sweep.choices)
         return sweep_from(spec_from(*values[count:]), *values[:count])
 
-    def tell(*values: Any) -> str:
+    def tell(request: gr.Request, *values: Any) -> str:
         import_engine()
         from neuroal.sweeps.estimate import estimate_sweep
 
         try:
-            return estimate_sweep(spec_of(values), workshop.jobs.answered, *workshop.workers()).sentence
+            with visiting(request):
+                asked = spec_of(values)
+                workshop.sweeps.jobs.rules.refuse(asked)
+                return estimate_sweep(asked, workshop.jobs.answered, *workshop.workers()).sentence
         except UserError as error:
             return refusal(error)
 
@@ -219,9 +225,11 @@ def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) 
             import_engine()
             from neuroal.sweeps.estimate import check_sweep
 
-            check_sweep(spec)
             workshop.pace.admit(address(request))
-            started = workshop.sweeps.start(spec, owner=request.session_hash or "")
+            with visiting(request):
+                workshop.sweeps.jobs.rules.refuse(spec)  # before its models are looked up
+                check_sweep(spec)
+                started = workshop.sweeps.start(spec, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), gr.skip(), refusal(error)
         return started, {"sweep": started}, "The sweep goes on if you close this page; its link leads back to it."
@@ -245,7 +253,8 @@ def _wire_going(sweep: Sweep, workshop: Workshop) -> Dependency:
     def resume(sweep_id: str, request: gr.Request) -> tuple[Any, str]:
         try:
             workshop.pace.admit(address(request))
-            workshop.sweeps.resume(sweep_id, owner=request.session_hash or "")
+            with visiting(request):
+                workshop.sweeps.resume(sweep_id, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), refusal(error)
         except KeyError:

@@ -41,7 +41,7 @@ def in_background(
         except BaseException as error:  # raised again by whoever waits
             said.put(("error", error))
 
-    context = copy_context()  # a batch that was halved for whoever waits is halved for the work as well
+    context = copy_context()  # whose question it is, and whether batches were halved for whoever waits
     worker = threading.Thread(target=context.run, args=(body,), daemon=True, name=f"neuroal-{name}")
     worker.start()
     try:

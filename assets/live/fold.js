@@ -122,7 +122,7 @@
     RunFinished: (s, r) => Object.assign(s, fields(r, "seconds peak_memory"), { status: "finished" }),
     RunFailed: (s, r) => Object.assign(s, { status: "failed", failure: r.message }),
     RunCancelled: (s) => { s.status = "cancelled"; },
-    RunInterrupted: (s) => { s.status = "interrupted"; },
+    RunInterrupted: (s, r) => Object.assign(s, { status: "interrupted", failure: r.message ?? "" }),
     RunResumed: (s) => Object.assign(s, { status: "running", position: null, pace: null }),
     ModelReady: (s, r) => {
       s.model = fields(r, "name source blocks parameters prunable linears dtype device seconds");

@@ -24,7 +24,7 @@
       case "queued": return queued(state.position);
       case "failed": return state.failure;
       case "cancelled": return "Cancelled. What was found until then is shown.";
-      case "interrupted": return "The server stopped while this run was going. It can be resumed.";
+      case "interrupted": return state.failure || "The server stopped while this run was going. It can be resumed.";
       case "finished": return finished(state);
       default: return running(state);
     }

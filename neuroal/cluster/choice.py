@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuroal.errors import UserError, did_you_mean
+from neuroal.hosting.profile import is_zerogpu, setting
 
 if TYPE_CHECKING:
     from neuroal.cluster.engine import RayEngine
     from neuroal.runs.pool import ModelPool
 
-ENGINES = ("thread", "ray")
+ENGINES = ("thread", "ray", "zerogpu")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Choice:
     """What was chosen.
 
     Attributes:
-        engine: "thread" or "ray".
+        engine: "thread", "ray" or "zerogpu".
         address: of the cluster: "host:port", or "ray://host:port" from outside it; "local" for one on this machine,
             started for this process.
         cpus: processors of one run.
@@ -41,10 +42,12 @@ def chosen(environ: Mapping[str, str] = os.environ) -> Choice:
         UserError: it is not known, Ray or what its address needs is not installed, or the processors of a run are not a
             whole number.
     """
-    engine = environ.get("NEUROAL_ENGINE", "").strip().lower() or "thread"
+    engine = setting("NEUROAL_ENGINE", environ).lower() or "thread"
     if engine not in ENGINES:
         raise UserError(f"NEUROAL_ENGINE is {engine!r}.{did_you_mean(engine, ENGINES)}")
-    if engine == "thread":
+    if engine == "zerogpu" and not is_zerogpu(environ):
+        raise UserError('NEUROAL_ENGINE is "zerogpu", but this is no ZeroGPU Space; leave it out, or choose thread.')
+    if engine != "ray":
         return Choice(engine)
     if importlib.util.find_spec("ray") is None:
         raise UserError('NEUROAL_ENGINE is "ray", but Ray is not installed here: pip install "ray>=2.49".')
@@ -58,7 +61,7 @@ def chosen(environ: Mapping[str, str] = os.environ) -> Choice:
 
 
 def cluster(pool: Callable[[], ModelPool], masks: Callable[[str], Path]) -> RayEngine | None:
-    """The Ray engine, connected; None where the thread engine was chosen.
+    """The Ray engine, connected; None where another engine was chosen.
 
     Args:
         pool: the server's models.
@@ -68,7 +71,7 @@ def cluster(pool: Callable[[], ModelPool], masks: Callable[[str], Path]) -> RayE
         UserError: as :func:`chosen`, and where the cluster does not answer or refuses.
     """
     choice = chosen()
-    if choice.engine == "thread":
+    if choice.engine != "ray":
         return None
     from neuroal.cluster.connection import Connection
     from neuroal.cluster.engine import RayEngine

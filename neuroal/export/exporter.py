@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from neuroal.errors import UserError
 from neuroal.export.events import ExportFinished, ExportStep, PushFinished
 from neuroal.export.forms import FORMS, HUB, find_form
-from neuroal.export.shelf import Shelf
+from neuroal.export.shelf import MOST_BYTES, Shelf
 from neuroal.importing import import_engine
 from neuroal.runs.events import Event
 from neuroal.runs.examples import PREFIX
@@ -71,10 +71,14 @@ class State:
 
 
 class Exporter:
-    """Makes and keeps exports. Safe to use from several threads; nothing here waits for one to be made."""
+    """Makes and keeps exports. Safe to use from several threads; nothing here waits for one to be made.
 
-    def __init__(self, workshop: Workshop) -> None:
-        self.workshop, self.shelf = workshop, Shelf(workshop.folder / "exports")
+    Args:
+        most: bytes of those that are kept.
+    """
+
+    def __init__(self, workshop: Workshop, most: int = MOST_BYTES) -> None:
+        self.workshop, self.shelf = workshop, Shelf(workshop.folder / "exports", most)
         self._lock, self._one = threading.Lock(), threading.Lock()
         self._going: dict[str, Job] = {}
         self._failed: dict[str, str] = {}

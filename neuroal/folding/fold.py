@@ -128,7 +128,7 @@ def _cancelled(state: State, record: Record) -> None:
 
 
 def _interrupted(state: State, record: Record) -> None:
-    state["status"] = "interrupted"
+    state.update(status="interrupted", failure=record.get("message", ""))
 
 
 def _resumed(state: State, record: Record) -> None:

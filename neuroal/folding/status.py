@@ -36,7 +36,7 @@ def sentence(state: State) -> str:
     if status == "cancelled":
         return "Cancelled. What was found until then is shown."
     if status == "interrupted":
-        return "The server stopped while this run was going. It can be resumed."
+        return state["failure"] or "The server stopped while this run was going. It can be resumed."
     return _finished(state) if status == "finished" else _running(state)
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from neuroal.errors import DISK_FULL, UserError
+from neuroal.hosting.profile import setting
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "data"
 PARTIAL = ".partial"
@@ -32,8 +33,9 @@ _in_use: set[str] = set()
 
 
 def data_path() -> Path:
-    """Where the data folder is, for reading: ``NEUROAL_DATA``, or ``data`` beside the code. It may not exist yet."""
-    return Path(os.environ.get("NEUROAL_DATA") or DEFAULT_FOLDER).expanduser().absolute()
+    """Where the data folder is, for reading: ``NEUROAL_DATA``, the hosting profile's, or ``data`` beside the code. It
+    may not exist yet."""
+    return Path(setting("NEUROAL_DATA") or DEFAULT_FOLDER).expanduser().absolute()
 
 
 def data_folder() -> Path:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuroal.errors import UserError
-from neuroal.models import blobs, cache
+from neuroal.models import access, blobs, cache
 from neuroal.models.checkpoint import is_complete, weight_files
 from neuroal.models.hub_errors import sentences
 from neuroal.models.progress import Say, bar_class, quiet
@@ -126,6 +126,25 @@ def require_revision(revision: str | None) -> None:
         )
 
 
+def require_access(repo_id: str, token: str | bool | None) -> bool:
+    """Whether everybody has access to a repository.
+
+    Args:
+        token: as huggingface_hub takes it; False for nobody's.
+
+    Raises:
+        UserError: whoever has this token has none, or as :func:`repository`.
+    """
+    from huggingface_hub import HfApi
+
+    with sentences(repo_id, None, token):
+        info = HfApi().model_info(repo_id, timeout=ANSWER_SECONDS, token=token)
+        if info.gated or info.private:
+            HfApi().auth_check(repo_id, token=token)
+            return False
+    return True
+
+
 def repository(repo_id: str, revision: str | None = None, token: str | None = None) -> Repository:
     """Asks the Hub once, without retries.
 
@@ -139,6 +158,7 @@ def repository(repo_id: str, revision: str | None = None, token: str | None = No
     """
     from huggingface_hub import HfApi
 
+    token = access.token_for(repo_id, token)
     with sentences(repo_id, revision, token):
         info = HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=ANSWER_SECONDS, token=token)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
@@ -183,6 +203,7 @@ def fetch_config(repo_id: str, revision: str | None = None, token: str | None = 
     """
     from huggingface_hub import hf_hub_download
 
+    token = access.token_for(repo_id, token)
     with sentences(repo_id, revision, token):
         return Path(hf_hub_download(repo_id, "config.json", revision=revision, token=token))
 
@@ -211,7 +232,7 @@ def download(repo_id: str, revision: str | None = None, token: str | None = None
         )
     cache.require_space(Path(constants.HF_HUB_CACHE), total, f"Downloading {repo_id}")
     _sweep(repo_id)
-    what = f"Downloading {repo_id.split('/')[-1]} from the Hugging Face Hub"
+    what, token = f"Downloading {repo_id.split('/')[-1]} from the Hugging Face Hub", access.token_for(repo_id, token)
     say(f"{what}: 0 of {total / 10**6:.0f} MB")
     for again in range(ATTEMPTS):
         with sentences(repo_id, revision, token):

@@ -7,13 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from neuroal.errors import UserError
+from neuroal.models import access
 from neuroal.models.menu import near_misses
 
-_TOKEN_HELP = "set HF_TOKEN, or log in with: hf auth login"
+_TOKEN_HELP, _SIGN_IN = "set HF_TOKEN, or log in with: hf auth login", "sign in with Hugging Face on this page"
+
+
+def _token_help() -> str:
+    """How to have a token: the host's own, or on a host that strangers share a visitor's."""
+    return _SIGN_IN if access.is_restricted() else _TOKEN_HELP
 
 
 @contextmanager
-def sentences(repo_id: str, revision: str | None = None, token: str | None = None) -> Iterator[None]:
+def sentences(repo_id: str, revision: str | None = None, token: str | bool | None = None) -> Iterator[None]:
     """Turns whatever huggingface_hub, its HTTP client or the network raise inside the block into a UserError."""
     try:
         yield
@@ -88,7 +94,7 @@ def explain(error: BaseException, repo_id: str, revision: str | None, *, has_tok
 def _by_status(status: int, cause: BaseException, repo_id: str, *, has_token: bool) -> str | None:
     """For HTTP statuses that huggingface_hub has no exception class of its own for."""
     if status == 401:
-        return f"The Hugging Face token was not accepted; renew it, then {_TOKEN_HELP}."
+        return f"The Hugging Face token was not accepted; renew it, then {_token_help()}."
     if status == 403:
         return _gated(repo_id, has_token=has_token)
     if status == 404:
@@ -96,7 +102,7 @@ def _by_status(status: int, cause: BaseException, repo_id: str, *, has_token: bo
     if status == 429:
         wait = cause.response.headers.get("retry-after", "")  # type: ignore[attr-defined]
         when = f"in {wait} seconds" if wait.isdigit() else "in a few minutes"
-        hint = "" if has_token else f"; with a token the limit is higher ({_TOKEN_HELP})"
+        hint = "" if has_token else f"; with a token the limit is higher ({_token_help()})"
         return f"The Hugging Face Hub limits how often this machine may ask; try again {when}{hint}."
     if status >= 500:
         return f"The Hugging Face Hub has a problem of its own (error {status}); try again in a few minutes."
@@ -107,11 +113,11 @@ def _gated(repo_id: str, *, has_token: bool) -> str:
     page = f"its page, huggingface.co/{repo_id}"
     if has_token:
         return f"{repo_id} is gated and the token in use has no access to it; ask for access on {page}."
-    return f"{repo_id} is gated: accept its licence on {page}, then {_TOKEN_HELP}."
+    return f"{repo_id} is gated: accept its licence on {page}, then {_token_help()}."
 
 
 def _not_found(repo_id: str, *, has_token: bool) -> str:
-    private = "" if has_token else f"; if it is private, {_TOKEN_HELP}"
+    private = "" if has_token else f"; if it is private, {_token_help()}"
     return f"There is no model {repo_id!r} on the Hugging Face Hub{private}.{near_misses(repo_id)}"
 
 
@@ -125,10 +131,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _has_token(token: str | None) -> bool:
+def _has_token(token: str | bool | None) -> bool:
     from huggingface_hub import get_token
 
-    return bool(token or get_token())
+    return token is not False and bool(token or get_token())
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroal.errors import UserError
+from neuroal.hosting.profile import setting
 from neuroal.models import blobs, hub, package
 from neuroal.models.menu import MenuEntry, find_entry, near_misses
 from neuroal.models.progress import Say, quiet
@@ -192,7 +193,7 @@ def _local_folder(name: str) -> Path | None:
     A public host switches this off (``NEUROAL_LOCAL_FOLDERS=0``), lest strangers look around on its disk.
     """
     explicit = name.startswith((".", "~", "/", "\\")) or os.path.isabs(name)
-    if os.environ.get("NEUROAL_LOCAL_FOLDERS", "1").lower() in ("0", "no", "false", "off"):
+    if setting("NEUROAL_LOCAL_FOLDERS").lower() in ("0", "no", "false", "off"):
         if explicit:
             raise UserError("Local folders are switched off here; pick a model from the menu or type a Hub id.")
         return None

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuroal.hosting import gpu
+
 # Calibration activations, the scratch copy of one block and the logits of one batch: measured well below this for the
 # models of the menu at the default settings, so it is a margin rather than an estimate.
 ACTIVATIONS = 512 * 2**20
@@ -94,6 +96,8 @@ def gigabytes(count: int) -> str:
 
 def _best_kind() -> str:
     """The kind that "auto" picks, without importing torch on a machine that shows no trace of an accelerator."""
+    if not gpu.is_usable():
+        return "cpu"
     traces = "torch" in sys.modules or sys.platform == "darwin" or shutil.which("nvidia-smi")
     if not traces and not Path("/proc/driver/nvidia").exists() and not Path("/dev/kfd").exists():
         return "cpu"

@@ -66,6 +66,12 @@ def find_entry(name: str) -> MenuEntry | None:
     return next((entry for entry in MENU if wanted in _names(entry)), None)
 
 
+def same(name: str) -> str:
+    """One form for all names of a model, to compare them by."""
+    entry = find_entry(name)
+    return (entry.name if entry else name.strip()).casefold()
+
+
 def near_misses(name: str) -> str:
     """The tail of an error about a model that was not found: what was probably meant, and the menu."""
     names = {entry.name.casefold(): entry.name for entry in MENU}

@@ -16,7 +16,7 @@ from neuroal.blocks import find_blocks
 from neuroal.models.cache import data_path, require_space
 from neuroal.models.facts import ModelFacts, check_fits, empty_model
 from neuroal.models.memory import Memory, fits, machine_memory, needed_bytes, needed_offloaded
-from neuroal.models.precision import DISK, SPREAD
+from neuroal.models.precision import DISK, SPREAD, has_cuda
 from neuroal.residence import is_offloaded
 
 WHOLE = "whole"
@@ -86,7 +86,7 @@ def offload_notice(model: Any, name: str) -> tuple[str, ...]:
     if not away:
         return ()
     places = set(model.hf_device_map.values())
-    where = "on disk" if "cpu" not in places or not torch.cuda.is_available() else "in main memory"
+    where = "on disk" if "cpu" not in places or not has_cuda() else "in main memory"
     if where == "in main memory" and "disk" in places:
         where = "in main memory or on disk"
     return (

@@ -5,11 +5,17 @@ from __future__ import annotations
 import torch
 
 from neuroal.errors import UserError
+from neuroal.hosting import gpu
 
 # Instead of a device: weights of the decoder blocks are kept elsewhere, as many as must be, or all of them on disk.
 SPREAD, DISK = "offload", "disk"
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def has_cuda() -> bool:
+    """Whether there is a CUDA device that this process may use."""
+    return gpu.is_usable() and torch.cuda.is_available()
 
 
 def pick_device(device: str = "auto") -> torch.device:
@@ -18,7 +24,7 @@ def pick_device(device: str = "auto") -> torch.device:
     Raises:
         UserError: it is not a device, or this machine has none.
     """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": has_cuda(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device in ("auto", SPREAD, DISK):
         return torch.device(next(kind for kind, there in available.items() if there))
     try:

@@ -17,6 +17,7 @@ from neuroal.method import Method
 from neuroal.models.containment import tokenizing
 from neuroal.models.facts import ModelFacts, inspect
 from neuroal.models.memory import AUTO_BYTES, gigabytes, machine_memory, needed_bytes
+from neuroal.models.precision import has_cuda
 from neuroal.options import Options
 from neuroal.runs.plan import Shape, plan, variants
 from neuroal.runs.spec import RunSpec
@@ -171,7 +172,7 @@ def machine_speed() -> float:
 
 @functools.cache
 def _speed() -> float:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = "cuda" if has_cuda() else "cpu"
     a, b = torch.rand(1024, 576, device=device), torch.rand(576, 1536, device=device)
     best, until = float("inf"), time.perf_counter() + CALIBRATION_SECONDS
     while time.perf_counter() < until:

@@ -135,7 +135,9 @@ class RunCancelled(Event):
 
 @dataclass(frozen=True)
 class RunInterrupted(Event):
-    """The server stopped while the run was going; it can be resumed."""
+    """The server stopped while the run was going, or ``message`` says why it made way; it can be resumed."""
+
+    message: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,21 @@ Cancelling is ceasing to drain. A sweep is drained in the same way: what is said
 
 from __future__ import annotations
 
+import contextvars
 import errno
 import logging
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from neuroal.errors import DISK_FULL, UserError, is_out_of_memory
 from neuroal.runs.database import UNWRITABLE
 from neuroal.runs.events import Event, RunCancelled, RunFailed, RunInterrupted, RunResumed
 from neuroal.runs.log import ENDED, RunLog, Sealed, ending
+from neuroal.runs.rules import OVER_TIME
 from neuroal.runs.store import Taken
 
 logger = logging.getLogger(__name__)
@@ -45,16 +48,21 @@ Engine = Callable[[str, Any, list[dict[str, Any]]], Generator[Event | None, None
 
 @dataclass
 class Job:
-    """A run that waits or goes."""
+    """A run that waits or goes.
+
+    Attributes:
+        context: in which it was asked, and is done: it knows whose question it is.
+    """
 
     run_id: str
     spec: Spec
     log: RunLog
     owner: str
     cancelled: threading.Event
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
 
-def drain(job: Job, engine: Engine, stopping: Callable[[], bool]) -> None:
+def drain(job: Job, engine: Engine, stopping: Callable[[], bool], seconds: float | None = None) -> None:
     """Appends every event; ends with exactly one closing event, whatever happens.
 
     Only where another process has taken over the run, because this one was not heard of for long, nothing is appended;
@@ -62,9 +70,10 @@ def drain(job: Job, engine: Engine, stopping: Callable[[], bool]) -> None:
 
     Args:
         stopping: whether a run that is cancelled was so because the server stops.
+        seconds: after which it is interrupted, so that others have their turn; None for never.
     """
     try:
-        closing_event = _follow(job, engine, stopping)
+        closing_event = _follow(job, engine, stopping, seconds)
     except Taken as error:
         logger.warning("Run %s: %s", job.run_id, error)
         return
@@ -99,13 +108,14 @@ def sentence(error: BaseException) -> str:
     return f"Something unexpected went wrong ({what}); the run can be resumed, and the server's log says more."
 
 
-def _follow(job: Job, engine: Engine, stopping: Callable[[], bool]) -> Event | None:
+def _follow(job: Job, engine: Engine, stopping: Callable[[], bool], seconds: float | None) -> Event | None:
     """Drains the engine to its closing event; returns the one that is due where the engine sent none."""
     if job.cancelled.is_set():
         return _stopped(stopping)
     records, _ = job.log.read()
     earlier = [r for r in records if r["kind"] != "Queued"]
     job.log.start_clock()
+    until = None if seconds is None else time.monotonic() + seconds
     if earlier:
         job.log.append(RunResumed())
     with closing(engine(job.run_id, job.spec, earlier)) as events:
@@ -116,6 +126,8 @@ def _follow(job: Job, engine: Engine, stopping: Callable[[], bool]) -> Event | N
                 return None
             if job.cancelled.is_set():
                 return _stopped(stopping)
+            if until is not None and time.monotonic() > until:
+                return RunInterrupted(OVER_TIME.format((seconds or 0) / 60))
     return RunFailed("The run ended without a result; it can be resumed.")
 
 

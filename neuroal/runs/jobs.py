@@ -19,6 +19,7 @@ from neuroal.runs.job import Engine, Job, Spec, drain, end, sentence
 from neuroal.runs.log import ENDED, RunLog
 from neuroal.runs.queue import Queue
 from neuroal.runs.registry import Registry
+from neuroal.runs.rules import FREE, Rules
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
 from neuroal.runs.summary import asked
@@ -37,6 +38,7 @@ class Jobs(Registry):
         kind: of what is done here, in the store.
         read: makes a spec from its JSON.
         instance: this process, where it does several kinds.
+        rules: of whoever hosts the app.
     """
 
     def __init__(
@@ -47,10 +49,11 @@ class Jobs(Registry):
         kind: str = "run",
         read: Callable[[str], Any] = RunSpec.from_json,
         instance: Instance | None = None,
+        rules: Rules = FREE,
     ) -> None:
         super().__init__(store, kind, read, instance or Instance(store))
-        self.engine, self.workers = engine, workers
-        self._waiting = Queue(kind)
+        self.engine, self.workers, self.rules = engine, workers, rules
+        self._waiting = Queue(kind, rules.waiting)
         self._going: dict[str, Job] = {}
         self._changed = threading.Condition()
         self._closed = False
@@ -70,8 +73,9 @@ class Jobs(Registry):
             admitted: for a run of a sweep, which queues but a few at a time.
 
         Raises:
-            UserError: this person has too many runs waiting, or the run cannot be stored.
+            UserError: it is more than is allowed here, this person has too many runs waiting, or it cannot be stored.
         """
+        self.rules.refuse(spec)
         if not again and (answered := self.answered(spec)):
             return answered
         with self._changed:
@@ -102,9 +106,11 @@ class Jobs(Registry):
         """Queues an interrupted, cancelled or failed run again; it goes on from its last finished candidate.
 
         Raises:
-            UserError: it has finished or is going, or this person has too many runs waiting.
+            UserError: it has finished or is going, it is more than is allowed here, or this person has too many runs
+                waiting.
             KeyError: no run has this id, or it was deleted.
         """
+        self.rules.refuse(self.spec(run_id))
         with self._changed:
             log, spec = self._log(run_id), self.spec(run_id)
             refusal = f"Only a {self.kind} that was interrupted, cancelled or failed can be resumed."
@@ -122,9 +128,11 @@ class Jobs(Registry):
             spec: the run's own, but for its evaluations and what these look at.
 
         Raises:
-            UserError: it has not finished, or this person has too many runs waiting.
+            UserError: it has not finished, more is asked than is allowed here, or this person has too many runs
+                waiting.
             KeyError: no run has this id, or it was deleted.
         """
+        self.rules.refuse(spec)
         with self._changed:
             log = self._log(run_id)
             if log.status != "finished":
@@ -224,7 +232,7 @@ class Jobs(Registry):
 
     def _do(self, job: Job) -> None:
         try:
-            drain(job, self.engine, lambda: self._closed)
+            job.context.run(drain, job, self.engine, lambda: self._closed, self.rules.seconds)
         except BaseException as error:  # not of the run, which is told in its log: of this thread
             logger.exception("The worker of run %s was disturbed", job.run_id)
             if job.log.status not in ENDED:

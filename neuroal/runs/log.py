@@ -195,7 +195,9 @@ def ending(log: RunLog, event: Event) -> list[Event]:
     finished = next((r for r in reversed(records) if r["kind"] == RunFinished.__name__), None)
     if finished is None:
         return [event]
-    return [Notice(_AFTERWARDS[type(event)].format(event)), RunFinished(finished["seconds"], finished["peak_memory"])]
+    over_time = isinstance(event, RunInterrupted) and event.message
+    why = _OVER_TIME if over_time else _AFTERWARDS[type(event)].format(event)
+    return [Notice(why), RunFinished(finished["seconds"], finished["peak_memory"])]
 
 
 # Why a run that had finished was not measured to the end.
@@ -204,6 +206,7 @@ _AFTERWARDS = {
     RunInterrupted: "The server stopped while this run was being measured; press Measure to go on.",
     RunFailed: "Measuring failed. {0.message}",
 }
+_OVER_TIME = "Measuring took as long as a run may go here at a time; press Measure to go on."
 
 
 def last_status(records: list[dict[str, Any]], before: str = "queued") -> str:

@@ -105,7 +105,7 @@ def _masked(weight: torch.Tensor, mask: torch.Tensor, values: torch.Tensor | Non
             raise ValueError("the stored values do not match their mask")
         moved = torch.zeros(weight.shape, dtype=values.dtype)
         moved[kept] = values
-        return moved
+        return moved.to(weight.dtype)  # a GPU may have pruned in another precision than this machine's own
     return weight.masked_fill(~kept.to(weight.device), 0)
 
 

@@ -8,10 +8,8 @@ from collections.abc import Iterable, Iterator
 from neuroal.errors import UserError
 from neuroal.runs.job import Job
 from neuroal.runs.log import tell_places
+from neuroal.runs.rules import WAITING_EACH
 from neuroal.runs.turns import in_turn
-
-# Runs one person may have waiting at a time, so that nobody can fill the queue.
-WAITING_EACH = 3
 
 # Runs that wait in all, whoever asks: each of them is told its place whenever one is taken.
 WAITING_IN_ALL = 500
@@ -22,10 +20,11 @@ class Queue:
 
     Args:
         kind: what waits here, in a person's words.
+        each: that one person may have waiting.
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, each: int = WAITING_EACH) -> None:
+        self.kind, self.each = kind, each
         self._waiting: deque[Job] = deque()
 
     def __len__(self) -> int:
@@ -36,8 +35,9 @@ class Queue:
 
     def refuse_one_too_many(self, owner: str) -> None:
         """UserError for a person who has as many waiting as one may have, and for everyone where the queue is full."""
-        if sum(job.owner == owner for job in self._waiting) >= WAITING_EACH:
-            raise UserError(f"You already have {WAITING_EACH} {self.kind}s waiting; let one finish, or cancel one.")
+        if sum(job.owner == owner for job in self._waiting) >= self.each:
+            many = f"{self.each} {self.kind}{'s' * (self.each != 1)}"
+            raise UserError(f"You already have {many} waiting; let one finish, or cancel one.")
         if len(self._waiting) >= WAITING_IN_ALL:
             raise UserError(f"{WAITING_IN_ALL} {self.kind}s of others are waiting; try again in some minutes.")
 

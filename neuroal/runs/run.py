@@ -24,6 +24,7 @@ from neuroal.batches import sparing
 from neuroal.calibration import calibration_tokens, digest, held_out_windows
 from neuroal.evaluation.start import begun, start_token
 from neuroal.models.loading import LanguageModel
+from neuroal.models.precision import has_cuda
 from neuroal.options import Options
 from neuroal.pruning import iter_prune, iter_written
 from neuroal.runs.events import (
@@ -381,5 +382,5 @@ def _hardware() -> dict[str, Any]:
         "machine": platform.machine(),
         "processors": psutil.cpu_count() or 1,
         "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
+        "gpu": torch.cuda.get_device_name() if has_cuda() else "",
     }

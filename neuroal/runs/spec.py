@@ -9,22 +9,30 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import re
 import reprlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from neuroal.errors import UserError, did_you_mean
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.evaluation.zeroshot.tasks import SEVEN, TASKS
+from neuroal.hosting.profile import setting
 from neuroal.patterns import Pattern
 from neuroal.pruners import PRUNERS
 from neuroal.runs.checks import check_field, checked_globs, checked_lambdas, checked_names, checked_ratios
 from neuroal.topups import TOP_UPS
 
-# A host may offer another model first.
-DEFAULT_MODEL = os.environ.get("NEUROAL_DEFAULT_MODEL") or "SmolLM2-135M-Instruct"
+
+def _default_model() -> str:
+    """A host may offer another model first. What is wrong with its profile is said when the app starts, not here."""
+    with suppress(UserError):
+        return setting("NEUROAL_DEFAULT_MODEL") or "SmolLM2-135M-Instruct"
+    return "SmolLM2-135M-Instruct"
+
+
+DEFAULT_MODEL = _default_model()
 
 STEPS = {"both": "Blocks, then rows", "block": "Blocks only", "row": "Rows only"}
 MODES = {"auto": "As few lambdas as find the lowest score", "exact": "Every lambda of the paper's grid"}
@@ -193,14 +201,14 @@ class RunSpec:
         for name, default in _DEFAULTS.items():
             if isinstance(default, float) and not (name == "sparsity" and values["pattern"]):
                 values[name] = float(getattr(self, name))  # 5 and 5.0 are one question
-        for name in self._idle():
+        for name in self.idle():
             values[name] = _DEFAULTS[name]
         if values["pattern"]:
             values["sparsity"] = Pattern.parse(values["pattern"]).sparsity
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    def _idle(self) -> set[str]:
+    def idle(self) -> set[str]:
         """Settings that nothing looks at, given the others."""
         top_up = TOP_UPS.get(self.top_up)
         idle = {name for each in TOP_UPS.entries for name in each.settings} - set(top_up.settings)
@@ -235,7 +243,7 @@ class RunSpec:
     def key(self) -> str:
         """Hash of the canonical JSON: equal for two runs that ask the same question (32 hex digits)."""
         card = {name: value for name, value in self.card().items() if name not in _ADDED or value != _ADDED[name]}
-        if "mode" in self._idle():
+        if "mode" in self.idle():
             card["mode"] = "exact"  # as it was when there was no other
         canonical = json.dumps(card, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:32]

@@ -216,9 +216,24 @@ class Store(Database):
 
     def purge(self, before: datetime.datetime) -> list[str]:
         """Really removes what was deleted before a time (which has a time zone), and returns the ids."""
-        old = select(RunRow.id).where(
-            RunRow.deleted != "", RunRow.deleted < iso(before), col(RunRow.status).not_in(GOING)
-        )
+        gone = self._remove(RunRow.deleted != "", RunRow.deleted < iso(before))
+        self._deleted.difference_update(gone)
+        return gone
+
+    def expire(self, before: datetime.datetime) -> list[str]:
+        """Really removes what was created before a time (which has a time zone), pinned or not; returns the ids."""
+        gone = self._remove(RunRow.created < iso(before))
+        self._deleted.update(gone)  # whoever has a log of theirs in memory shows it no more
+        return gone
+
+    def ended(self, kind: str = "run") -> list[str]:
+        """Ids of a kind that do not wait or go, oldest first."""
+        found = select(RunRow.id).where(RunRow.kind == kind, col(RunRow.status).not_in(GOING))
+        return list(self.do(lambda session: session.exec(found.order_by(RunRow.created)).all()))
+
+    def _remove(self, *which: Any) -> list[str]:
+        """Rows and events of runs that do not wait or go."""
+        old = select(RunRow.id).where(*which, col(RunRow.status).not_in(GOING))
         gone: dict[str, None] = {}
 
         def remove(session: Session) -> None:
@@ -227,7 +242,6 @@ class Store(Database):
             session.execute(delete(RunRow).where(col(RunRow.id).in_(gone)))
 
         self.do(remove)
-        self._deleted.difference_update(gone)
         return list(gone)
 
     # --- old logs ---------------------------------------------------------------------------------------------------

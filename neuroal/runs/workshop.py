@@ -18,6 +18,10 @@ from neuroal.cluster.choice import cluster
 from neuroal.errors import UserError
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.export.exporter import Exporter
+from neuroal.hosting import zero
+from neuroal.hosting.disk import Disk
+from neuroal.hosting.limits import Limits
+from neuroal.hosting.profile import Profile
 from neuroal.importing import import_engine
 from neuroal.inspection.inspector import Inspector
 from neuroal.models.cache import data_folder
@@ -27,6 +31,7 @@ from neuroal.runs.housekeeping import Housekeeping
 from neuroal.runs.instances import STOPPING_SECONDS
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.pace import Pace
+from neuroal.runs.rules import Rules
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.turns import Turns
 from neuroal.sweeps.sweeps import Sweeps
@@ -74,6 +79,7 @@ class Workshop:
         workers: runs at the same time; when not given one, or as many as the Ray cluster has room for.
         apart: stored in the folder, whatever NEUROAL_STORE says.
         patience: seconds that are waited for another process on this store to stop.
+        profile: of the host, whose limits hold; without one there are none.
 
     Raises:
         UserError: the store cannot be opened or is another process's, or the engine that NEUROAL_ENGINE asks for cannot
@@ -87,8 +93,10 @@ class Workshop:
         *,
         apart: bool = False,
         patience: float = STOPPING_SECONDS,
+        profile: Profile | None = None,
     ) -> None:
-        self.folder = folder or data_folder()
+        self.folder, self.profile = folder or data_folder(), profile or Profile()
+        self.limits, self.disk = Limits(self.profile), Disk(self.profile, self.folder)
         self._pool: ModelPool | None = None
         self._twins: OrderedDict[str, tuple[LanguageModel, nn.Module]] = OrderedDict()
         self._lock = threading.RLock()
@@ -99,12 +107,17 @@ class Workshop:
         store, self._let_go, damage = open_store(where, patience)
         self.notices = (damage,) if damage else ()
         self._cluster = cluster(lambda: self.pool, self._masks)
-        slots = self._cluster.slots if self._cluster else 1
-        self.jobs = Jobs(store, self._cluster or self._engine, workers or slots)
-        self.sweeps = Sweeps(self)
+        lending = zero.engine(self._masks, self.profile.gpu_seconds)
+        slots = self._cluster.slots if self._cluster else lending.slots if lending else 1
+        minutes = self.profile.minutes
+        rules = Rules(self._refuse, self.profile.waiting, None if minutes is None else 60 * minutes)
+        done_by = self._cluster or lending or self._engine
+        self.jobs = Jobs(store, done_by, workers or slots, rules=rules)
+        self.sweeps = Sweeps(self, Rules(self.limits.refuse_sweep, self.profile.waiting))
         self.inspector = Inspector(self.jobs, self.folder / "inspected", self._masks, self._pair)
-        self.exporter = Exporter(self)
-        self.housekeeping = Housekeeping(self.jobs.store, self._forget)
+        self.exporter = Exporter(self, self.disk.for_exports)
+        limited = self.disk if self.disk.most is not None else None
+        self.housekeeping = Housekeeping(self.jobs.store, self._forget, self.profile.retention_days, limited)
         self.pace, self.answering = Pace(), Turns(ANSWERS_AT_ONCE)
 
     @property
@@ -225,6 +238,11 @@ class Workshop:
         self._let_go()
         if self._cluster:
             self._cluster.close()
+
+    def _refuse(self, spec: RunSpec) -> None:
+        """What is more than the host allows, and everything while its disk is full."""
+        self.limits.refuse(spec)
+        self.disk.refuse(lambda: self.housekeeping.soon())
 
     def _engine(self, run_id: str, spec: RunSpec, records: list[dict[str, Any]]) -> Generator[Event, None, None]:
         """A run whose pruned model is kept before it says that it has finished. It takes what others leave over."""

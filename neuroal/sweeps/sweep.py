@@ -40,7 +40,7 @@ class Runs(Protocol):
         """As of ``Jobs``; KeyError where the run is not known any more."""
 
     def outcome(self, run_id: str) -> tuple[Summary, str]:
-        """The figures of a run that is over, and why it failed."""
+        """The figures of a run that is over, and why it failed or had to make way for others."""
 
 
 def sweep(
@@ -155,7 +155,7 @@ class _Going:
 
         A sweep that is resumed where another process has gone sees its run going until that one's lease is over.
         """
-        if status != "interrupted" or index in self.resumed:
+        if status != "interrupted" or index in self.resumed or self.runs.outcome(run_id)[1]:
             return False
         self.resumed.add(index)
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from neuroal.runs.events import Event
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.owners import Owners
+from neuroal.runs.rules import FREE, Rules
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.summary import Summary, summary
 from neuroal.sweeps.spec import SweepSpec
@@ -22,14 +23,21 @@ KIND = "sweep"
 # Sweeps that go at the same time; they only wait for their runs, which take turns.
 AT_ONCE = 8
 
+# Ends of a run that have a sentence of their own.
+UNFINISHED = ("RunFailed", "RunInterrupted")
+
 
 class Sweeps:
-    """Sweeps by id, whose runs are those of the workshop."""
+    """Sweeps by id, whose runs are those of the workshop.
 
-    def __init__(self, workshop: Workshop) -> None:
+    Args:
+        rules: of whoever hosts the app.
+    """
+
+    def __init__(self, workshop: Workshop, rules: Rules = FREE) -> None:
         self.workshop = workshop
         jobs = workshop.jobs
-        self.jobs = Jobs(jobs.store, self._engine, AT_ONCE, KIND, SweepSpec.from_json, jobs.instance)
+        self.jobs = Jobs(jobs.store, self._engine, AT_ONCE, KIND, SweepSpec.from_json, jobs.instance, rules)
 
     def start(self, spec: SweepSpec, owner: str = "") -> str:
         """Queues a sweep and returns its id; that of the one that is asking the same, where there is one.
@@ -122,5 +130,5 @@ class _Runs:
 
     def outcome(self, run_id: str) -> tuple[Summary, str]:
         records, _ = self.jobs.read(run_id)
-        why = next((r["message"] for r in reversed(records) if r["kind"] == "RunFailed"), "")
+        why = records[-1].get("message", "") if records and records[-1]["kind"] in UNFINISHED else ""
         return summary(records), why

@@ -271,6 +271,7 @@ def _table() -> dict[str, list[Record]]:
         "resumed": _resumed(),
         "failed": [*whole[:50], {"n": 51, "t": 9.0, **ev.RunFailed("The model does not fit.").to_dict()}],
         "cancelled": [*whole[:60], {"n": 61, "t": 9.0, **ev.RunCancelled().to_dict()}],
+        "over time": [*whole[:60], {"n": 61, "t": 9.0, **ev.RunInterrupted("It made way for others.").to_dict()}],
         "row only": row_only(),
         "alignment only": row_only()[:5],
         "uniform only": uniform_only(),

@@ -21,10 +21,11 @@ class Server:
     Args:
         data: the data folder; a second server on it sees the runs of the first.
         log: where its output goes.
+        program: what is started, from the root.
     """
 
-    def __init__(self, data: Path, log: Path, **environment: str) -> None:
-        self.data, self.log, self.environment = data, log, environment
+    def __init__(self, data: Path, log: Path, program: str = "app.py", **environment: str) -> None:
+        self.data, self.log, self.program, self.environment = data, log, program, environment
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.start()
@@ -47,7 +48,7 @@ class Server:
         }
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=output
+                [sys.executable, self.program], cwd=ROOT, env=environment, stdout=output, stderr=output
             )
         until = time.monotonic() + seconds
         while time.monotonic() < until:

@@ -1,0 +1,34 @@
+"""Whose request it is, where visitors sign in with Hugging Face."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+
+from neuroal.models.access import acting_for
+
+
+def oauth_token(request: Any) -> str | None:
+    """The token of who has signed in on a Space; None for anyone else.
+
+    Args:
+        request: of the web server, or Gradio's.
+    """
+    if isinstance(request, gr.Request):  # which makes objects of dicts
+        request = request.request
+    scope = getattr(request, "scope", None)
+    info = (scope.get("session") or {}).get("oauth_info") if isinstance(scope, dict) else None
+    if isinstance(info, dict) and info.get("expires_at", 0) > time.time():
+        return info.get("access_token")
+    return None
+
+
+@contextmanager
+def visiting(request: Any) -> Iterator[None]:
+    """What is looked up inside, and the runs that are started there, may use the visitor's own access to the Hub."""
+    with acting_for(oauth_token(request)):
+        yield
