@@ -173,7 +173,8 @@ def tell_places(places: Sequence[tuple[RunLog, int]]) -> None:
     with ExitStack() as writing:
         for log, _ in places:
             writing.enter_context(log._writing)
-        told = [(log, event, log._record(event)) for log, event in ((log, Queued(place)) for log, place in places)]
+        open_ones = [(log, Queued(place)) for log, place in places if not log._sealed]
+        told = [(log, event, log._record(event)) for log, event in open_ones]
         status = STATUS[Queued]
         try:
             if told:

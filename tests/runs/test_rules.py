@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from neuroal.folding.fold import fold_all
 from neuroal.folding.status import sentence
+from neuroal.runs import job
 from neuroal.runs.events import Event, RunFinished
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.rules import Rules
@@ -20,36 +22,46 @@ from neuroal.sweeps.sweep import _Going
 from tests.runs.helpers import Script, kinds, wait_for
 
 OVER = (
-    "This run has taken the 0.0001 min that one may go here at a time, so it made way for others. What it had finished "
+    "This run has taken the 15 min that one may go here at a time, so it made way for others. What it had finished "
     "is kept; Resume goes on from there."
 )
 WHO: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
 
 
 @pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds of the clock by which runs are timed, as the test sets them."""
+    seconds = [0.0]
+    monkeypatch.setattr(job, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    return seconds
+
+
+@pytest.fixture
 def hurried(tmp_path: Path) -> Iterator[tuple[Jobs, Script]]:
-    """Jobs of which each may go for 6 ms, so that it is over time at its first event."""
+    """Jobs of which each may go for a quarter of an hour."""
     script, store = Script(), Store(tmp_path)
-    jobs = Jobs(store, script, rules=Rules(seconds=0.006))
+    jobs = Jobs(store, script, rules=Rules(seconds=900.0))
     yield jobs, script
     script.release()
     jobs.close()
     store.close()
 
 
-def over_time(jobs: Jobs, script: Script, spec: RunSpec) -> str:
+def over_time(jobs: Jobs, script: Script, spec: RunSpec, now: list[float]) -> str:
     """A run that has been held until its time was over."""
     script.hold(spec.model)
     run = jobs.start(spec, again=True)
     script.wait_inside(spec.model)
-    assert not script.held[spec.model].wait(0.01)
+    now[0] += 901
     script.release()
     return run
 
 
-def test_a_run_over_its_time_ends_with_a_sentence_and_can_be_resumed(hurried: tuple[Jobs, Script]) -> None:
+def test_a_run_over_its_time_ends_with_a_sentence_and_can_be_resumed(
+    hurried: tuple[Jobs, Script], now: list[float]
+) -> None:
     jobs, script = hurried
-    run = over_time(jobs, script, RunSpec(model="a"))
+    run = over_time(jobs, script, RunSpec(model="a"), now)
     assert wait_for(jobs, run) == "interrupted"
     records, _ = jobs.read(run)
     assert records[-1]["message"] == OVER and sentence(fold_all(records)) == OVER
@@ -61,16 +73,18 @@ def test_a_run_over_its_time_ends_with_a_sentence_and_can_be_resumed(hurried: tu
     assert sentence(fold_all(jobs.read(run)[0])).startswith("Finished in")
 
 
-def test_a_finished_run_that_is_measured_for_too_long_stays_finished(hurried: tuple[Jobs, Script]) -> None:
+def test_a_finished_run_that_is_measured_for_too_long_stays_finished(
+    hurried: tuple[Jobs, Script], now: list[float]
+) -> None:
     jobs, script = hurried
     jobs.rules, spec = Rules(), RunSpec(model="a")
     run = jobs.start(spec)
     assert wait_for(jobs, run) == "finished"
-    jobs.rules = Rules(seconds=0.006)
+    jobs.rules = Rules(seconds=900.0)
     script.hold("a")
     jobs.measure(run, spec)
     script.wait_inside("a")
-    assert not script.held["a"].wait(0.01)
+    now[0] += 901
     script.release()
     assert wait_for(jobs, run) == "finished" and kinds(jobs, run)[-2:] == ["Notice", "RunFinished"]
     assert jobs.read(run)[0][-2]["message"].startswith("Measuring took as long as a run may go here at a time;")
