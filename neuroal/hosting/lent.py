@@ -6,13 +6,8 @@ the pruned model into the data folder. What is asked and told is pickled.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import logging
-import multiprocessing
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -31,9 +26,6 @@ if TYPE_CHECKING:
     from neuroal.runs.run import Known, Outcome
 
 logger = logging.getLogger(__name__)
-
-# Of Linux: the signal that a process is sent when the thread that forked it has ended.
-PR_SET_PDEATHSIG = 1
 
 # Of the time of a call; the rest is for its start, and for what a block takes after the last look at the clock.
 SHARE = 0.85
@@ -81,7 +73,6 @@ def part(asked: Part) -> Generator[Told, None, None]:
     until, longest, since = time.monotonic() + SHARE * asked.seconds, 0.0, time.monotonic()
     try:
         gpu.take()
-        _end_with_the_app()
         _alone()
         with closing(_events(asked, _pool())) as events:
             for event in events:
@@ -104,18 +95,6 @@ def _alone() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-@functools.cache
-def _end_with_the_app() -> None:
-    """Also where that is killed: what was forked from it has its hold on the store, and would wait for its word."""
-
-    def ask() -> None:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        threading.Event().wait()  # what was asked for holds as long as the thread
-
-    if multiprocessing.parent_process() is not None and sys.platform.startswith("linux"):
-        threading.Thread(target=ask, daemon=True, name="end with the app").start()
 
 
 @functools.cache
