@@ -56,9 +56,11 @@ def space(api: DeviceApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     )
     yield started
     helpers = psutil.Process(started.process.pid).children(recursive=True)
-    started.stop()
-    for process in helpers:  # their parent is dead, and they wait for its word
+    ended = started.terminate()
+    _, left = psutil.wait_procs(helpers, timeout=20)
+    for process in left:
         process.kill()
+    assert ended == 0 and not left, "processes with a GPU end with the app"
 
 
 def ask(space: Server, name: str, who: str, **arguments: Any) -> dict[str, Any]:
