@@ -1,4 +1,4 @@
-"""The page in a browser that obeys its policy: everything works, nothing from elsewhere does, hostile texts stay texts."""
+"""The page in a browser that obeys its policy: all of it works, nothing from elsewhere does, texts stay texts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PASSWORD = "long-enough-to-guess"
 # Tells what the policy has stopped, and whether a text has run.
 WATCH = """
 window.stopped = [];
-document.addEventListener("securitypolicyviolation", (e) => window.stopped.push(`${e.violatedDirective} ${e.blockedURI}`));
+document.addEventListener("securitypolicyviolation", (e) => window.stopped.push(e.violatedDirective));
 """
 
 HARM = "window.harm = (window.harm ?? 0) + 1"
@@ -39,12 +39,17 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
+def errors() -> list[str]:
+    """What went wrong in a script, or was stopped by the policy."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, url: str, errors: list[str]) -> Iterator[Page]:
     """A fresh profile that has logged in by the form; fails the test where the policy stops something of the page's."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000}, color_scheme="dark")
     context.add_init_script(WATCH)
     opened = context.new_page()
-    errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(error.stack or str(error)))
     opened.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
     opened.goto(url)
@@ -56,17 +61,17 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
             expect(opened.get_by_text("Incorrect")).to_be_visible(timeout=LONG)
     opened.wait_for_selector("#run", timeout=LONG)
     yield opened
-    stopped = opened.evaluate("window.stopped")
     context.close()
-    assert not errors and not stopped
+    assert not errors
 
 
 def test_a_run_its_charts_and_what_is_taken_away(page: Page) -> None:
-    choose(page, Samples="2")
+    choose(page)
     press_run(page)
     expect(page.locator(".na-live").first).to_contain_text(re.compile("Finished in"), timeout=LONG)
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
-    expect(page.locator(".na-matrix canvas").first).to_be_attached(timeout=LONG)
+    page.locator(".na-matrix summary").first.click()
+    expect(page.locator(".na-matrix canvas").first).to_be_visible(timeout=60_000)
     with page.expect_download(timeout=LONG) as download:
         page.get_by_role("link", name="Download this run as a bundle").click()
     with zipfile.ZipFile(download.value.path()) as files:
@@ -115,7 +120,7 @@ def test_a_bundle_of_hostile_texts_is_drawn_as_text(page: Page, tmp_path: Path) 
     assert page.evaluate("window.harm ?? 0") == 0 and not foreign
 
 
-def test_what_comes_from_elsewhere_is_stopped(page: Page) -> None:
+def test_what_comes_from_elsewhere_is_stopped(page: Page, errors: list[str]) -> None:
     """Should a text be drawn for once, the browser asks no other host for it."""
     page.evaluate(
         """() => {
@@ -127,5 +132,6 @@ def test_what_comes_from_elsewhere_is_stopped(page: Page) -> None:
         }"""
     )
     page.wait_for_function("window.stopped.length >= 4", timeout=LONG)
-    stopped = {each.split()[0] for each in page.evaluate("window.stopped.splice(0)")}
-    assert {"img-src", "connect-src", "script-src-elem", "frame-src"} == stopped
+    assert set(page.evaluate("window.stopped")) == {"img-src", "connect-src", "script-src-elem", "frame-src"}
+    assert len(errors) >= 4 and all("evil.example" in error for error in errors), "this is how a violation would show"
+    errors.clear()
