@@ -20,6 +20,7 @@ with uncollected():
     from fastapi import FastAPI
 
     from components.bundles import add_bundle_route
+    from components.closing import serve_until_told
     from components.export_route import add_export_route
     from components.guard.accounts import MESSAGE, accounts_from_environment
     from components.guard.origin import hosts_from_environment
@@ -40,6 +41,9 @@ with uncollected():
 # Seconds after which a thread that computes has to let another one go on. Two models that answer side by side have
 # hundreds of small things to do for a token, each in turn, and the usual 5 ms are long for them.
 SWITCH_SECONDS = 0.0005
+
+# Visits whose state Gradio keeps, a third of a megabyte each; the menus of one that is forgotten start anew.
+SESSIONS = 2000
 
 
 def main() -> None:
@@ -87,6 +91,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
         auth_message=MESSAGE if accounts else None,
         prevent_thread_lock=True,
         ssr_mode=False,  # another server would write the page then, without the headers of components/guard
+        state_session_capacity=SESSIONS,
         quiet=announce is not None,
         app_kwargs={"lifespan": with_routes},
         mcp_server=tools,
@@ -94,10 +99,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
     if announce:
         announce(url)
     warmup.start()
-    try:
-        page.block_thread()
-    finally:
-        workshop.close()
+    serve_until_told(page, workshop)
 
 
 def _add_routes(app: FastAPI, workshop: Workshop, records: Records, listing: Listing) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from neuroal.importing import import_engine
 if TYPE_CHECKING:
     from components.listing import Listing
     from neuroal.generation import Pair, Settings, Side
+    from neuroal.runs.turns import Ticket
     from neuroal.runs.workshop import Workshop
 
 log = logging.getLogger(__name__)
@@ -25,6 +27,9 @@ NO_RUN = "Run a pruning first, or open the link of a finished run."
 NO_TEMPLATE = "This model has no chat template, so the prompt is continued as plain text."
 PREPARING = "Preparing the two models…"
 FAULT = "Something went wrong on the server; try again, or choose another run."
+
+# Between two looks whether it is one's turn.
+LOOK_SECONDS = 0.1
 
 # What stands above the answers, and in them while they are empty; a run is called by its own name.
 TITLES = {DENSE: "Dense", OPEN: "Pruned"}
@@ -39,6 +44,7 @@ def answers(
     chat: bool,
     sides: tuple[str, str] = USUAL,
     titles: tuple[str, str] | None = None,
+    owner: str = "",
     **given: Any,
 ) -> Iterator[dict[str, Any]]:
     """Values for the display, about ten a second; whatever goes wrong ends in one sentence.
@@ -47,6 +53,7 @@ def answers(
         run: the open run.
         sides: who answers, see ``components/sides.py``.
         titles: what they are called; None for the usual.
+        owner: who asks; people take turns.
         given: the fields of ``neuroal.generation.Settings``.
     """
     value = shown("preparing", PREPARING, titles=titles)
@@ -55,9 +62,12 @@ def answers(
             raise UserError(NO_RUN)
         yield value
         asked = tuple(run if side == OPEN else side for side in sides)
-        with closing(_stream(workshop, asked, prompt, chat, given, titles)) as values:
-            for value in values:
-                yield value
+        with workshop.answering.ticket(owner) as ticket:
+            for before in until_its_turn(ticket):
+                yield {**value, "note": waiting_words(before) if before else PREPARING}
+            with closing(_stream(workshop, asked, prompt, chat, given, titles)) as values:
+                for value in values:
+                    yield value
     except UserError as refusal:
         yield {**value, "phase": "refused", "note": str(refusal)}
     except Exception:
@@ -83,6 +93,24 @@ def _stream(
         for pair in pairs:
             done = pair.dense.done and pair.pruned.done
             yield shown("finished" if done else "answering", note, pair, titles)
+
+
+def until_its_turn(ticket: Ticket) -> Iterator[int]:
+    """How many questions come before this one, now and again until none does; nothing where none did."""
+    waited = False
+    while before := ticket.place():
+        waited = True
+        yield before
+        time.sleep(LOOK_SECONDS)
+    if waited:
+        yield 0
+
+
+def waiting_words(before: int) -> str:
+    """What somebody is told who waits; nothing any more where none comes before."""
+    if not before:
+        return ""
+    return f"Waiting: {before} {'question' if before == 1 else 'questions'} of others before yours."
 
 
 def models_of(workshop: Workshop, left: str, right: str) -> tuple[Any, Any, Any]:

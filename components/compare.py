@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "compare"
 
-# Two at a time: each answers on two threads, and more would only slow all of them down.
-ANSWERS_AT_ONCE = 2
-
 EXAMPLES = (
     "What is the capital of France?",
     "List three things to pack for a day at the beach.",
@@ -141,9 +138,10 @@ def wire_compare(
         left: str,
         right: str,
         run: str,
+        request: gr.Request,
     ) -> Iterator[dict[str, Any]]:
         given = {"temperature": temperature, "top_p": top_p, "seed": seed or 0} if mode == SAMPLED else {}
-        chosen = {"sides": (left, right), "titles": titles(listing, left, right)}
+        chosen = {"sides": (left, right), "titles": titles(listing, left, right), "owner": request.session_hash or ""}
         yield from answers(workshop, run, prompt, chat=chat, max_tokens=int(max_tokens), **chosen, **given)
 
     asked = [compare.prompt, compare.chat, compare.mode, compare.temperature, compare.top_p, compare.seed]
@@ -154,8 +152,7 @@ def wire_compare(
         [*asked, compare.max_tokens, *menus, run_id],
         compare.display,
         js=_TELL_ASKED,
-        concurrency_id="generate",
-        concurrency_limit=ANSWERS_AT_ONCE,
+        concurrency_limit=None,  # they take turns, see answers.py
         **quiet,
     )
     compare.stop.click(

@@ -13,10 +13,9 @@ from typing import Any
 import gradio as gr
 
 from components import endpoints_values as told
-from components.answers import NO_TEMPLATE, models_of
-from components.compare import ANSWERS_AT_ONCE
+from components.answers import NO_TEMPLATE, models_of, until_its_turn, waiting_words
 from components.controls import OWN_TEXTS, TEXT_BYTES
-from components.endpoints_callers import as_text, as_whole, asked_by, visitor
+from components.endpoints_callers import address, as_text, as_whole, asked_by, visitor
 from components.endpoints_docs import describe, shown
 from components.listing import Listing, Read
 from components.sides import DENSE
@@ -60,8 +59,8 @@ class Endpoints:
         gr.api(self.start_run, api_name="start_run", queue=False, concurrency_limit=STARTS_AT_ONCE)
         for quick in (self.run_status, self.cancel_run, self.run_result, self.list_runs, self.compare):
             gr.api(quick, api_name=quick.__name__, queue=False, concurrency_limit=None)
-        # The same few at a time as the page's own.
-        gr.api(self.generate, api_name="generate", concurrency_id="generate", concurrency_limit=ANSWERS_AT_ONCE)
+        # They take turns with the page's own (neuroal/runs/turns.py).
+        gr.api(self.generate, api_name="generate", concurrency_limit=None)
         for function in page.fns.values():
             if getattr(function.fn, "__self__", None) is self:
                 describe(function)
@@ -84,7 +83,7 @@ class Endpoints:
             asked = RunSpec.from_json(spec) if isinstance(spec, str) else RunSpec.from_dict(spec)
             if any(len(getattr(asked, name)) > TEXT_BYTES for name in OWN_TEXTS):
                 raise UserError(f"A text of your own may have {TEXT_BYTES:,} characters; give a shorter one.")
-            begun = begin(self.workshop, asked, visitor(request))
+            begun = begin(self.workshop, asked, visitor(request), address(request))
             return {"run": begun.run, "how": begun.how, "sentence": HOW[begun.how], "link": f"?run={begun.run}"}
 
     @shown
@@ -230,15 +229,18 @@ class Endpoints:
         """
         with asked_by(request):
             import_engine()
-            from neuroal.generation import Settings, generate_pair
+            from neuroal.generation import Pair, Settings, Side, generate_pair
 
             run, against, prompt = as_text("run", run), as_text("against", against), as_text("prompt", prompt)
             settings = Settings(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
-            lm, left, right = models_of(self.workshop, against, run)
-            note = NO_TEMPLATE if chat and not lm.tokenizer.chat_template else ""
-            with closing(generate_pair(left, right, lm.tokenizer, prompt, settings, chat=bool(chat))) as pairs:
-                for pair in pairs:
-                    yield finite(told.answered(pair, note, against == DENSE))
+            with self.workshop.answering.ticket(visitor(request)) as ticket:
+                for before in until_its_turn(ticket):
+                    yield told.answered(Pair(Side(), Side(), None), waiting_words(before), against == DENSE)
+                lm, left, right = models_of(self.workshop, against, run)
+                note = NO_TEMPLATE if chat and not lm.tokenizer.chat_template else ""
+                with closing(generate_pair(left, right, lm.tokenizer, prompt, settings, chat=bool(chat))) as pairs:
+                    for pair in pairs:
+                        yield finite(told.answered(pair, note, against == DENSE))
 
     def _log(self, run: Any) -> tuple[Sequence[told.Record], bool]:
         """All records of a run, and whether no more will come."""

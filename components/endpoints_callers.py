@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,13 @@ from neuroal.errors import UserError
 logger = logging.getLogger(__name__)
 
 FAULT = "Something went wrong on the server; try again."
+
+
+# Gradio keeps a state for every session, a third of a megabyte for this page; a caller without one is given a new one
+# each time. So many of those are kept for as long as others do not come.
+KEPT_SESSIONS = 100
+
+_sessions: OrderedDict[str, None] = OrderedDict()
 
 
 class Refused(gr.Error):
@@ -35,6 +43,7 @@ def asked_by(request: Any) -> Iterator[None]:
         request: Gradio's, or over MCP the web server's own. One that another site's page sends is refused.
     """
     try:
+        _forget_old_sessions(request)
         if is_foreign(request):
             raise UserError("A page of another site may not ask this in a visitor's name.")
         yield
@@ -45,11 +54,31 @@ def asked_by(request: Any) -> Iterator[None]:
         raise Refused(FAULT) from None
 
 
+def _forget_old_sessions(request: Any) -> None:
+    """Of those who call endpoints: it is a page that needs its state, and pages do not call them."""
+    asked = request.request if isinstance(request, gr.Request) else None
+    holder = getattr(asked.scope.get("app"), "state_holder", None) if asked else None
+    if holder is None or not request.session_hash:
+        return  # over MCP, which has no session
+    _sessions[request.session_hash] = None
+    _sessions.move_to_end(request.session_hash)
+    while len(_sessions) > KEPT_SESSIONS:
+        oldest, _ = _sessions.popitem(last=False)
+        with holder.lock:
+            holder.session_data.pop(oldest, None)
+            holder.time_last_used.pop(oldest, None)
+
+
 def visitor(request: Any) -> str:
     """Who asks, for fairness only. Not by Gradio's session: a caller that names none is given a new one each time."""
+    return f"api:{address(request)}"
+
+
+def address(request: Any) -> str:
+    """Who somebody is, by login or else by where they are; all that are behind one address are one."""
     user = request.username if isinstance(request, gr.Request) else None
     forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
-    return f"api:{user or forwarded or (request.client.host if request.client else '')}"
+    return user or forwarded or (request.client.host if request.client else "")
 
 
 def as_text(name: str, value: Any) -> str:

@@ -14,6 +14,7 @@ from components.bundles import adopted
 from components.compare import build_compare, wire_compare
 from components.controls import OWN_TEXTS
 from components.endpoints import Endpoints
+from components.endpoints_callers import address
 from components.export_panel import ExportPanel, build_sign_in, wire_export
 from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
 from components.gallery import Gallery, look_at, replayed, wire_gallery
@@ -102,6 +103,8 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
     """The whole page; launching it is the caller's."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT) as page:
         gr.Markdown(INTRODUCTION)
+        for notice in workshop.notices:
+            gr.Markdown(f"⚠️ {notice}", elem_classes="notice")
         engine = gr.Markdown(warmup.sentence, elem_id="engine", elem_classes="quiet")
         clock = gr.Timer(1.0)
         run_id = gr.Textbox(visible=False, label="Run")
@@ -196,7 +199,7 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
     def start(request: gr.Request, *values: Any) -> tuple[Any, Any, Any]:
         try:
-            begun = begin(workshop, spec_from(*values), request.session_hash or "")
+            begun = begin(workshop, spec_from(*values), request.session_hash or "", address(request))
         except UserError as error:
             return gr.skip(), gr.skip(), refusal(error)
         answer = ANSWERS[begun.how]
@@ -213,6 +216,7 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
     def resume(run: str, request: gr.Request) -> tuple[Any, str]:
         try:
+            workshop.pace.admit(address(request))
             workshop.jobs.resume(run, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), refusal(error)
@@ -222,6 +226,7 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
     def measure(run: str, request: gr.Request, *values: Any) -> tuple[Any, str]:
         try:
+            workshop.pace.admit(address(request))
             workshop.measure(run, spec_from(*values), owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), refusal(error)

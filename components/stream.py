@@ -20,6 +20,8 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from neuroal.errors import UserError
+
 POLL_SECONDS = 0.05
 HEARTBEAT_SECONDS = 15.0
 MESSAGE_BYTES = 64 * 1024
@@ -63,6 +65,8 @@ def add_event_route(app: FastAPI, source: EventSource) -> None:
             first = await run_in_threadpool(source.read, run_id, after)
         except KeyError:
             return JSONResponse({"error": "This run is not known here; it may have been removed."}, status_code=404)
+        except UserError as error:  # the store cannot be read
+            return JSONResponse({"error": str(error)}, status_code=503)
 
         async def gone() -> bool:
             return _stopping(app) or await request.is_disconnected()
@@ -90,7 +94,7 @@ async def _messages(
     gone: Callable[[], Awaitable[bool]],
 ) -> AsyncGenerator[str, None]:
     """The body: batches as they come, a comment now and then so that no proxy closes, ``event: end`` at the end."""
-    spoke = time.monotonic()
+    spoke, leaving = time.monotonic(), False
     while True:
         records, over = found
         for message in _batches(records):
@@ -100,13 +104,13 @@ async def _messages(
             after = records[-1]["n"]
         if over:
             yield "event: end\ndata: {}\n\n"
+        if over or leaving:
             return
         if time.monotonic() - spoke >= HEARTBEAT_SECONDS:
             yield ": still here\n\n"
             spoke = time.monotonic()
         await asyncio.sleep(POLL_SECONDS)
-        if await gone():
-            return
+        leaving = await gone()  # where the server stops, how the run ended is told before
         try:
             found = source.read(run_id, after)
         except KeyError:

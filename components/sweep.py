@@ -12,6 +12,7 @@ from gradio.events import Dependency
 
 from components.bundles import adopted_sweep
 from components.controls import model_choices
+from components.endpoints_callers import address
 from components.form import Form, spec_from
 from components.live import LiveRun
 from components.refusal import refusal
@@ -219,6 +220,7 @@ def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) 
             from neuroal.sweeps.estimate import check_sweep
 
             check_sweep(spec)
+            workshop.pace.admit(address(request))
             started = workshop.sweeps.start(spec, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), gr.skip(), refusal(error)
@@ -242,6 +244,7 @@ def _wire_going(sweep: Sweep, workshop: Workshop) -> Dependency:
 
     def resume(sweep_id: str, request: gr.Request) -> tuple[Any, str]:
         try:
+            workshop.pace.admit(address(request))
             workshop.sweeps.resume(sweep_id, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), refusal(error)

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -40,13 +41,16 @@ def in_background(
         except BaseException as error:  # raised again by whoever waits
             said.put(("error", error))
 
-    worker = threading.Thread(target=body, daemon=True, name=f"neuroal-{name}")
+    context = copy_context()  # a batch that was halved for whoever waits is halved for the work as well
+    worker = threading.Thread(target=context.run, args=(body,), daemon=True, name=f"neuroal-{name}")
     worker.start()
     try:
         while True:
             try:
                 kind, value = said.get(timeout=HEARTBEAT)
             except queue.Empty:
+                if not worker.is_alive() and said.empty():
+                    raise RuntimeError(f"The thread of {name} is gone.") from None
                 yield None
                 continue
             if kind == "error":

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neuroal.batches import at_once
 from neuroal.calls import Call, Stop, passed_by
 from neuroal.consumers import Fold, GroupWatcher
 from neuroal.errors import UserError
@@ -149,7 +150,7 @@ class DecoderStack:
         if self.examined is None:
             self._examine(tokens[:1].to(self.device))
         limit = MICRO_BATCH_TOKENS * (GPU_BATCHES if self.device.type == "cuda" else 1)
-        size = max(1, limit // tokens.shape[1])
+        size = at_once(limit, tokens.shape[1])
         captured = Captured([], [[] for _ in self.blocks])
         first: dict[int, list[Call]] = {}
         for batch in tokens.split(size):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from neuroal.background import in_background, mapped
+from neuroal.batches import at_once
 from neuroal.generation import GumbelNoise, StopWhen, without_habits
 from neuroal.residence import execution_device
 
@@ -47,7 +48,7 @@ def iter_continuations(model: nn.Module, tokens: Tensor, each: int, seed: int = 
 
     def write(say: Callable[[int], None], stop: threading.Event) -> Tensor:
         written: list[Tensor] = []
-        for n, batch in enumerate(prompts.split(max(1, BATCH_TOKENS // length))):
+        for n, batch in enumerate(prompts.split(at_once(BATCH_TOKENS, length))):
             say(sum(map(len, written)))
             written.append(_continued(model, batch.to(device), length - given, seed + n, stop).to(tokens.device))
             if stop.is_set():

@@ -19,6 +19,21 @@ class UserError(ValueError):
     """
 
 
+DISK_FULL = "The disk of this machine is full; free some space, then ask again or resume the run."
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether main memory or that of an accelerator could not be had. A UserError has its own sentence already."""
+    if isinstance(error, UserError):
+        return False
+    said = f"{type(error).__name__} {error}".lower().replace(" ", "")
+    return isinstance(error, MemoryError) or any(sign in said for sign in _OUT_OF_MEMORY)
+
+
+# What numpy, torch on each kind of device, and the system say, without blanks.
+_OUT_OF_MEMORY = ("outofmemory", "allocatememory", "notenoughmemory")
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The tail of an error about an unknown name: the near miss, if any, then every known name."""
     known = list(known)

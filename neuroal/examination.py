@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from neuroal.calls import Call, Stop, hidden_of, same_content, tensors
-from neuroal.errors import UserError
+from neuroal.errors import UserError, is_out_of_memory
 
 # Tokens of the sequence that is tried: more would show nothing else.
 PROBE_TOKENS = 32
@@ -165,9 +165,9 @@ def _check_replay(path: str, b: int, block: nn.Module, seen: Pass) -> None:
     version = seen.inputs[b]._version
     try:
         again = seen.calls[b].run(block, seen.inputs[b])
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, AssertionError):
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, AssertionError) as error:
+        if is_out_of_memory(error):
+            raise
         _refuse(path, b, elsewhere)
     if seen.inputs[b]._version != version:
         _refuse(path, b, "it writes over its argument 'hidden_states'")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from neuroal.errors import is_out_of_memory
 from neuroal.residence import is_offloaded, resident
 
 # How far a class derived from nn.Linear may be from the plain product, relative to its largest output.
@@ -77,7 +78,9 @@ def _does_the_product(module: nn.Linear) -> bool:
     inputs = torch.linspace(-1, 1, weight.shape[1], device=weight.device).to(weight.dtype).unsqueeze(0)  # [1, in]
     try:
         expected, got = nn.functional.linear(inputs, weight, module.bias), module(inputs)
-    except (RuntimeError, TypeError, ValueError, IndexError):
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        if is_out_of_memory(error):
+            raise
         return False
     if not isinstance(got, Tensor) or got.shape != expected.shape:
         return False

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from neuroal.alignment import compared, norms_of
 from neuroal.allocation import Sparsity, mean_sparsity
+from neuroal.batches import at_once
 from neuroal.blocks import Captured, DecoderStack, Linear
 from neuroal.errors import UserError
 from neuroal.landscape import following
@@ -278,7 +279,7 @@ def _wanted(
     if not problem.every:
         return following(step, lambdas, scores, at_zero)
     left = [lam for lam in lambdas if lam not in scores]
-    return left if problem.together else left[:1]
+    return left[: at_once(len(left))] if problem.together else left[:1]  # each has hidden states of its own
 
 
 def _scored(

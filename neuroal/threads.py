@@ -1,4 +1,5 @@
-"""How torch's processor threads wait for each other: briefly, then asleep; and how a run makes way for the page.
+"""How torch's processor threads wait for each other: briefly, then asleep; how a run makes way for the page; and how a
+process ends although threads of it go on.
 
 The threads of one product meet at its end. By default those who are there first spin for milliseconds, which costs the
 others their processor as soon as anything else runs on it: a second search, an answer being written, another program.
@@ -8,10 +9,13 @@ a lambda candidate on SmolLM2 took 3.6 s (7.2 CPU-s) spinning, 3.7 s asleep at o
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
 from contextlib import suppress
+
+logger = logging.getLogger(__name__)
 
 # Turns of the loop in which libgomp, the OpenMP of torch on Linux, waits before it sleeps.
 SPINS = "10000"
@@ -35,3 +39,19 @@ def stand_back() -> None:
     if sys.platform.startswith("linux"):
         with suppress(OSError):  # not allowed here: then everyone waits for their turn
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def end_at_the_latest(seconds: float) -> None:
+    """This process is over after so many seconds, whatever still goes on in it, with exit code 0.
+
+    Python itself waits for threads of a pool that are at work, such as a download that hangs.
+    """
+
+    def end() -> None:
+        logger.warning("Something did not stop in time; the process ends without it.")
+        logging.shutdown()
+        os._exit(0)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

@@ -1,4 +1,4 @@
-"""How threads wait is decided before torch is there, and a person's own choice is left alone."""
+"""How threads wait is decided before torch is there, and a person's own choice is left alone; how a process ends."""
 
 from __future__ import annotations
 
@@ -44,3 +44,12 @@ def test_a_thread_that_stands_back_takes_those_it_starts_with_it_and_nobody_else
     worker.join()
     assert seen == [NICENESS, NICENESS]
     assert priority() == before
+
+
+def test_a_process_ends_although_a_download_hangs() -> None:
+    """Python would wait for it."""
+    code = (
+        "import time; from concurrent.futures import ThreadPoolExecutor as Pool; from neuroal import threads\n"
+        "Pool().submit(time.sleep, 60); threads.end_at_the_latest(0.5)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=50).returncode == 0

@@ -1,7 +1,7 @@
 /* Shows both answers; the body of the component's js_on_load (element, props and watch are Gradio's, STYLE is ours).
    Models write anything, so all of it goes in as text, never as markup. */
-const WAITING = "Waiting for another answer to finish.";
-const WAITING_AFTER = 900; // ms; the server's first word comes much sooner unless others are before us
+const WAITING = "Waiting for the server.";
+const WAITING_AFTER = 900; // ms; its first word comes much sooner, also where it says that others are before us
 
 if (!document.getElementById("na-compare-style")) {
   document.head.append(Object.assign(document.createElement("style"), { id: "na-compare-style", textContent: STYLE }));

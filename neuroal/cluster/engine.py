@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from neuroal.cluster.attempt import LOST, WorkerLost, attempt
 from neuroal.cluster.connection import Connection
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
-from neuroal.models.cache import scratch
+from neuroal.models.cache import put, scratch
 from neuroal.runs.events import Event, Notice, RunResumed, StageStarted
 from neuroal.runs.spec import RunSpec
 from neuroal.topups import TOP_UPS
@@ -99,7 +98,7 @@ class RayEngine:
             path = self._masks(run_id)
             with scratch(path.parent) as aside:
                 (aside / path.name).write_bytes(masks)
-                os.replace(aside / path.name, path)
+                put(aside / path.name, path)
         yield finished
 
     def _question(self, run_id: str, spec: RunSpec, records: list[dict[str, Any]], lm: LanguageModel) -> Question:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from neuroal.background import mapped
+from neuroal.batches import at_once
 from neuroal.registry import Registry
 from neuroal.runs.events import Evaluated, Event, Measured
 
@@ -116,7 +117,7 @@ def reading(spec: RunSpec, shape: Shape, models: int = 1) -> tuple[float, float]
     Args:
         models: that read each batch; it is as much smaller.
     """
-    per_batch = max(1, BATCH_TOKENS // models // spec.eval_length)
+    per_batch = at_once(BATCH_TOKENS // models, spec.eval_length)
     head = max(1.0, shape.parameters / shape.prunable)  # the output head is part of it
     batches = math.ceil(spec.eval_windows / per_batch)
     return batches, models * min(per_batch, spec.eval_windows) * spec.eval_length * shape.blocks * head

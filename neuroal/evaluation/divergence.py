@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from neuroal.batches import at_once
 from neuroal.errors import UserError
 from neuroal.generation import first_difference
 from neuroal.residence import execution_device
@@ -107,7 +108,7 @@ def iter_divergence(
     n, length = windows.shape
     dense_reads, pruned_reads = reader(dense), reader(pruned)
     figures: list[Tensor] = []
-    for batch in windows.split(max(1, BATCH_TOKENS // length)):
+    for batch in windows.split(at_once(BATCH_TOKENS, length)):
         for ids, p, q in zip(batch, dense_reads(batch), pruned_reads(batch), strict=True):
             figures.append(compare(p[:-1], q[:-1], ids[1:], TOP).figures())
         yield Evaluated(variant, len(figures), n)

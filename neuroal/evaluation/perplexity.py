@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuroal.batches import at_once
 from neuroal.errors import UserError
 from neuroal.evaluation.base import BATCH_TOKENS
+from neuroal.finiteness import first_not_finite
 from neuroal.residence import execution_device
 from neuroal.runs.events import Evaluated
 from neuroal.twin import skeleton
@@ -54,12 +56,18 @@ def iter_perplexity(model: nn.Module, windows: Tensor, *, variant: str = "") -> 
     device = execution_device(model)
     model = skeleton(model)  # some families keep state of a pass in their modules, and others may be using this model
     losses: list[float] = []
-    for batch in windows.split(max(1, BATCH_TOKENS // windows.shape[1])):
+    for batch in windows.split(at_once(BATCH_TOKENS, windows.shape[1])):
         losses += _window_losses(model, batch.to(device))
         yield Evaluated(variant, len(losses), windows.shape[0])
     mean = sum(losses) / len(losses)
     if not math.isfinite(mean):
-        raise UserError("The model's predictions are not finite numbers, so it has no perplexity.")
+        batch = windows[next(n for n, loss in enumerate(losses) if not math.isfinite(loss))].unsqueeze(0)
+        place = first_not_finite(model, batch.to(device))
+        since = f" (the first are at {place})" if place else ""
+        raise UserError(
+            f"The model's predictions are not finite numbers{since}, so it has no perplexity; "
+            "try another precision, or check the checkpoint."
+        )
     value = math.exp(min(mean, 700.0))
     return Perplexity(value, value * _standard_error(losses), windows.shape[0] * (windows.shape[1] - 1))
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from neuroal.batches import at_once
 from neuroal.errors import UserError
 from neuroal.evaluation.answers import mean_losses, padding_is_harmless, write
 from neuroal.evaluation.collapse import distinct, english, non_words, repetition, without_cut_word, words
@@ -174,7 +175,7 @@ def _iter_answers(
     variant, done, total = progress
     writer, scorer = without_habits(model), skeleton(dense)  # some families keep state of a pass in their modules
     options = {**greedy_options(model, tokenizer, asked.settings), **NO_PENALTIES}
-    size = BATCH_PROMPTS if padding_is_harmless(writer, asked.ids, options) else 1
+    size = at_once(BATCH_PROMPTS) if padding_is_harmless(writer, asked.ids, options) else 1
     answers: list[Answer] = []
     for first in range(0, len(asked.ids), size):
         batch = slice(first, first + size)

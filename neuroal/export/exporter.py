@@ -17,6 +17,7 @@ from neuroal.export.shelf import Shelf
 from neuroal.importing import import_engine
 from neuroal.runs.events import Event
 from neuroal.runs.examples import PREFIX
+from neuroal.runs.job import sentence
 from neuroal.threads import stand_back
 
 if TYPE_CHECKING:
@@ -170,9 +171,10 @@ class Exporter:
                 self._drain(job, make)
         except UserError as refusal:
             failed = str(refusal)
-        except Exception:
+        except BaseException as error:  # whatever it is, the next export must find its turn
             logger.exception("Run %s could not be exported", job.run_id)
-            failed = FAULT
+            said = sentence(error)
+            failed = FAULT if "unexpected" in said else said
         with self._lock:
             self._going.pop(job.run_id, None)
             if failed and not job.cancelled.is_set():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from neuroal.export.provenance import Provenance, iter_provenance
 from neuroal.export.source import Source
 from neuroal.export.streams import sha256_of
 from neuroal.export.verify import iter_verify
-from neuroal.models.cache import require_space, scratch, written_aside
+from neuroal.models.cache import put, require_space, scratch, written_aside
 from neuroal.runs.events import Event
 
 # Tokenizer, card and the like, on top of the weights.
@@ -121,7 +120,7 @@ def _packed(
         checked = yield from _checkpoint(source, known, folder)
         sha256, sentence = yield from pack(folder, file)
         dense, nbytes = _weights(folder), file.stat().st_size
-        os.replace(file, target)
+        put(file, target)
     return ExportFinished(form, target.name, nbytes, dense, sha256, checked + sentence, time.perf_counter() - started)
 
 
@@ -137,7 +136,7 @@ def _gguf(source: Source, known: Provenance, target: Path) -> Steps:
         checked = yield from iter_gguf(source, known, tokens, file)
         yield ExportStep("check", "Adding up checksums.")
         sha256, nbytes = sha256_of(file), file.stat().st_size
-        os.replace(file, target)
+        put(file, target)
     dense = checkpoint_bytes(source.model)
     return ExportFinished("gguf", target.name, nbytes, dense, sha256, checked, time.perf_counter() - started)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from neuroal.errors import UserError
 from neuroal.export.events import ExportFinished
 from neuroal.export.forms import FORMS
-from neuroal.models.cache import sweep
+from neuroal.models.cache import put, sweep
 from neuroal.runs.events import Event
 
 # Bytes of all exports that are kept, but for the newest one, which may be larger.
@@ -46,7 +46,7 @@ class Shelf:
         found = {}
         for form in FORMS:
             told = self._told(self._of(run_id) / f"{form}.json")
-            if told is not None and (self._of(run_id) / told.name).is_file():
+            if told is not None and _is_whole(self._of(run_id) / told.name, told.bytes):
                 found[form] = told
         return found
 
@@ -65,7 +65,7 @@ class Shelf:
         """Keeps what was made in its place, and makes room."""
         aside = self._of(run_id) / f".{told.form}.json.new"
         aside.write_text(json.dumps(told.to_dict()), encoding="utf-8")
-        aside.replace(self._of(run_id) / f"{told.form}.json")
+        put(aside, self._of(run_id) / f"{told.form}.json")
         self._make_room((run_id, told.form))
 
     def remove(self, run_id: str, form: str) -> None:
@@ -108,3 +108,7 @@ class Shelf:
             left -= nbytes
             if left < 0 and key != newest:
                 self.remove(*key)
+
+
+def _is_whole(file: Path, nbytes: int) -> bool:
+    return file.is_file() and file.stat().st_size == nbytes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from neuroal.errors import UserError
-from neuroal.models.cache import scratch
+from neuroal.models.cache import put, scratch
 
 # Of the file; another one is walked again.
 FORMAT = 1
@@ -98,7 +97,7 @@ class Inspected:
         about = {"format": FORMAT, "samples": self.samples, "length": self.length, "linears": heads}
         with scratch(path.parent) as aside:
             save_file(tensors, str(aside / path.name), metadata={"about": json.dumps(about)})
-            os.replace(aside / path.name, path)
+            put(aside / path.name, path)
 
     @classmethod
     def load(cls, path: Path) -> Inspected | None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import socket
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from neuroal.errors import UserError
+from neuroal.errors import DISK_FULL, UserError
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "data"
 PARTIAL = ".partial"
@@ -23,7 +24,8 @@ STALE_SECONDS = 24 * 3600
 # A process that started so much later than a folder was last touched is not its writer: ids are given again.
 LATER_SECONDS = 60
 
-WRITE_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WRITE_FAILURES = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 HOST = socket.gethostname().replace(".", "-")
 
 _in_use: set[str] = set()
@@ -76,7 +78,10 @@ def written_aside(target: Path) -> Iterator[Path]:
     sweep(target.parent)
     with _partial(target.parent, target.name) as folder:
         yield folder
+        for path in (*folder.rglob("*"), folder):
+            _settle(path)
         _replace(folder, target)
+        _settle(target.parent)
 
 
 @contextmanager
@@ -95,6 +100,20 @@ def sweep(parent: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def put(file: Path, target: Path) -> None:
+    """Renames a file that was written aside, once its content is on the disk: after a power loss a name may otherwise
+    be there without it. What is called ``target`` is replaced."""
+    _settle(file)
+    os.replace(file, target)
+    _settle(target.parent)
+
+
+def discard(target: Path) -> None:
+    """Removes a folder at once: it is never seen in part."""
+    with _partial(target.parent, target.name) as old:
+        os.replace(target, old)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds the lock beside ``path``, against other threads and other processes; waits as long as it takes."""
@@ -108,18 +127,29 @@ def locked(path: Path) -> Iterator[None]:
 @contextmanager
 def _partial(parent: Path, name: str) -> Iterator[Path]:
     """A folder named after its writer, so that a sweep can tell whether that writer still lives."""
-    folder = parent / f".{name}.{HOST}.{os.getpid()}.{uuid.uuid4().hex[:8]}{PARTIAL}"
+    unique = f"{_began(os.getpid())}-{uuid.uuid4().hex[:8]}"
+    folder = parent / f".{name}.{HOST}.{os.getpid()}.{unique}{PARTIAL}"
     _in_use.add(folder.name)
     try:
         folder.mkdir()
         yield folder
-    except OSError as error:
-        if error.errno not in WRITE_FAILURES:
+    except Exception as error:
+        if (number := _errno(error)) not in WRITE_FAILURES:
             raise
-        raise UserError(_cannot_write()) from error
+        raise UserError(DISK_FULL if number in FULL else _cannot_write()) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         _in_use.discard(folder.name)
+
+
+def _settle(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk; where the system cannot tell, it is not waited."""
+    with suppress(OSError):
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def _replace(folder: Path, target: Path) -> None:
@@ -139,10 +169,22 @@ def _is_stale(folder: Path) -> bool:
     except OSError:
         return False
     match folder.name.rsplit(".", 4):
-        case [_, host, pid, _, _] if host == HOST and pid.isdigit():
+        case [_, host, pid, unique, _] if host == HOST and pid.isdigit():
             # Our own id but not in our list: a process before us, in a container that numbers them from 1 each time.
-            return int(pid) == os.getpid() or not _runs_since(int(pid), touched)
+            if int(pid) == os.getpid():
+                return True
+            if began := unique.rpartition("-")[0]:  # whatever the clock says since
+                return began != _began(int(pid))
+            return not _runs_since(int(pid), touched)
     return time.time() - touched > STALE_SECONDS
+
+
+def _began(pid: int) -> str:
+    """When a process was started, in the kernel's count since the machine was; "" where there is none to read."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 def _runs_since(pid: int, moment: float) -> bool:
@@ -155,6 +197,14 @@ def _runs_since(pid: int, moment: float) -> bool:
         return False
     except psutil.AccessDenied:
         return True
+
+
+def _errno(error: Exception) -> int | None:
+    """The system's number of what went wrong; safetensors only quotes it."""
+    if isinstance(error, OSError):
+        return error.errno
+    quoted = re.search(r"\(os error (\d+)\)", str(error))
+    return int(quoted[1]) if quoted else None
 
 
 def _cannot_write() -> str:

@@ -20,6 +20,10 @@ TOKENIZER_FILES = (
 )
 
 
+class Unreadable(UserError):
+    """Files of a checkpoint are damaged or incomplete; another copy of them may be readable."""
+
+
 def weight_files(names: Iterable[str], repo_id: str) -> list[str]:
     """The weight files to take: safetensors first, one file before shards.
 

@@ -26,9 +26,10 @@ from transformers.models.auto.modeling_auto import (
 from neuroal.blocks import find_blocks, find_linears
 from neuroal.errors import UserError
 from neuroal.models.building import BUILDING
+from neuroal.models.checkpoint import Unreadable
 from neuroal.models.containment import refuse_foreign_code
 from neuroal.models.hub import CONFIG_BYTES
-from neuroal.models.locate import locate_config
+from neuroal.models.locate import discard_damaged, locate_config
 from neuroal.models.memory import Memory, fits, gigabytes, machine_memory, needed_bytes, needed_offloaded
 from neuroal.models.precision import DISK, SPREAD, pick_device, pick_dtype
 
@@ -88,7 +89,13 @@ def inspect(
         UserError: not found; not a causal language model; needs code of its own; quantised; too large.
     """
     described = locate_config(name, revision, token=token)
-    model = empty_model(described.config, name)
+    try:
+        model = empty_model(described.config, name)
+    except Unreadable:
+        if not discard_damaged(name, revision):
+            raise
+        described = locate_config(name, revision, token=token)
+        model = empty_model(described.config, name)
     facts = measure(model, name, revision, gated=bool(described.gated))
     if must_fit:
         on = pick_device(device)
@@ -159,7 +166,7 @@ def _read_config(source: Path | Mapping[str, Any], name: str) -> PretrainedConfi
                 raise ValueError("a configuration of many megabytes")
             source = json.loads(source.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"The config.json of {name} cannot be read; download or save the model again.") from error
+            raise Unreadable(f"The config.json of {name} cannot be read; download or save the model again.") from error
     kind = source.get("model_type") if isinstance(source, Mapping) else None
     if not isinstance(kind, str):
         raise UserError(f"The config.json of {name} names no model type, so it cannot be loaded; choose another model.")

@@ -12,11 +12,12 @@ import re
 import reprlib
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from neuroal.errors import UserError
-from neuroal.models import cache
+from neuroal.models import blobs, cache
 from neuroal.models.checkpoint import is_complete, weight_files
 from neuroal.models.hub_errors import sentences
 from neuroal.models.progress import Say, bar_class, quiet
@@ -35,6 +36,9 @@ CONFIG_BYTES, SMALL_BYTES = 10 * 10**6, 500 * 10**6
 PROBE_SECONDS = 2.5
 ANSWER_SECONDS = 10.0
 REMEMBER_SECONDS = 60.0
+
+# Downloads of what arrives damaged.
+ATTEMPTS = 2
 
 _unreachable_since: float | None = None
 _probe_lock = threading.Lock()
@@ -184,7 +188,10 @@ def fetch_config(repo_id: str, revision: str | None = None, token: str | None = 
 
 
 def download(repo_id: str, revision: str | None = None, token: str | None = None, say: Say = quiet) -> Path:
-    """Configuration, tokenizer and weights, into the Hub cache; goes on where an earlier download broke off.
+    """Configuration, tokenizer and weights, into the Hub cache; each file is compared with its checksum.
+
+    Where the connection breaks off, a file goes on from where it was; after a new start of the app, files that were
+    complete are not fetched again.
 
     Returns:
         The snapshot's folder, named after the commit.
@@ -203,18 +210,28 @@ def download(repo_id: str, revision: str | None = None, token: str | None = None
             f"Configuration and tokenizer of {repo_id} have {small / 10**6:,.0f} MB, too much; choose another model."
         )
     cache.require_space(Path(constants.HF_HUB_CACHE), total, f"Downloading {repo_id}")
+    _sweep(repo_id)
     what = f"Downloading {repo_id.split('/')[-1]} from the Hugging Face Hub"
     say(f"{what}: 0 of {total / 10**6:.0f} MB")
-    with sentences(repo_id, revision, token):
-        folder = snapshot_download(
-            repo_id,
-            revision=revision,
-            token=token,
-            allow_patterns=[*SMALL_FILES, *weights],
-            ignore_patterns=SUBFOLDERS,
-            max_workers=4,
-            tqdm_class=bar_class(say, what, total),
-        )
+    for again in range(ATTEMPTS):
+        with sentences(repo_id, revision, token):
+            folder = snapshot_download(
+                repo_id,
+                revision=revision,
+                token=token,
+                allow_patterns=[*SMALL_FILES, *weights],
+                ignore_patterns=SUBFOLDERS,
+                max_workers=4,
+                tqdm_class=bar_class(say, what, total),
+            )
+        if not blobs.discard_damaged(Path(folder)):
+            break
+        if again:
+            raise UserError(
+                f"What arrived of {repo_id} is, twice, not what the Hugging Face Hub has (its checksum differs); "
+                "check the connection, then try again."
+            )
+        say(f"What arrived of {repo_id} was damaged on its way; fetching that part again")
     if not is_complete(Path(folder)):
         raise UserError(f"The download of {repo_id} is incomplete; try again, it goes on where it stopped.")
     return Path(folder)
@@ -222,6 +239,18 @@ def download(repo_id: str, revision: str | None = None, token: str | None = None
 
 def _is_small(name: str) -> bool:
     return "/" not in name and any(fnmatch.fnmatch(name, pattern) for pattern in SMALL_FILES)
+
+
+def _sweep(repo_id: str) -> None:
+    """Removes what killed downloads left of a repository's files: huggingface_hub begins such a file anew."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    blobs_of = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model") / "blobs"
+    for part in blobs_of.glob("*.incomplete"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > cache.STALE_SECONDS:
+                part.unlink()
 
 
 def _probe(endpoint: str) -> bool:

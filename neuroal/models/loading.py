@@ -7,19 +7,20 @@ import pickle
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from neuroal.errors import UserError
+from neuroal.errors import UserError, is_out_of_memory
 from neuroal.models.building import BUILDING
 from neuroal.models.cache import data_folder, scratch
+from neuroal.models.checkpoint import Unreadable
 from neuroal.models.containment import refuse_what_leads_out
 from neuroal.models.facts import ModelFacts, inspect, measure
-from neuroal.models.locate import Located, locate
+from neuroal.models.locate import Located, discard_damaged, locate
 from neuroal.models.memory import machine_memory
 from neuroal.models.placement import WHOLE, choose_placement, offload_notice, placement_options
 from neuroal.models.precision import pick_device, pick_dtype
@@ -111,12 +112,39 @@ def load(
         >>> type(lm.model).__name__, lm.info.blocks
         ('LlamaForCausalLM', 8)
     """
+    say = say or quiet
+
+    def once() -> LanguageModel:
+        return _load(name, device, dtype, revision, say, token, attn_implementation)
+
+    try:
+        return once()
+    except Unreadable as refusal:
+        if not discard_damaged(name, revision):
+            raise
+        log.warning("%s", refusal)
+    say(f"The copy of {name} on this machine is damaged; it is fetched again.")
+    lm = once()
+    notice = f"The copy of {name} on this machine was damaged, so it was fetched again."
+    return replace(lm, info=replace(lm.info, notices=(*lm.info.notices, notice)))
+
+
+def _load(
+    name: str,
+    device: str,
+    dtype: str,
+    revision: str | None,
+    say: Say,
+    token: str | None,
+    attn_implementation: str | None,
+) -> LanguageModel:
     started = time.perf_counter()
     on = pick_device(device)
     precision = pick_dtype(dtype, on)
     facts = inspect(name, revision, token, must_fit=False)
     placement = choose_placement(facts, device, machine_memory(str(on)), precision.itemsize)
-    located = locate(name, revision, token=token, say=say or quiet)
+    located = locate(name, revision, token=token, say=say)
+    located.check()
     refuse_what_leads_out(located.folder, name)
     tokenizer = _load_tokenizer(located, name)
     where = placement_options(placement, facts, located.folder / "config.json", on, precision.itemsize)
@@ -145,7 +173,7 @@ def _load_tokenizer(located: Located, name: str) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(located.folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # a tokenizer's files can be wrong in as many ways as there are tokenizers
-        raise UserError(
+        raise Unreadable(
             f"The tokenizer of {name} cannot be loaded; save it beside the weights, or choose another model."
         ) from error
 
@@ -175,13 +203,14 @@ def _load_model(
         raise
     except Exception as error:  # safetensors, torch and transformers each have their own; all are told apart below
         log.warning("Loading %s failed", name, exc_info=error)
-        raise UserError(_sentence(error, name, options)) from error
+        kind = UserError if is_out_of_memory(error) else Unreadable
+        raise kind(_sentence(error, name, options)) from error
 
 
 def _sentence(error: BaseException, name: str, options: Mapping[str, Any]) -> str:
     """Why the weights could not be loaded."""
     said = str(error).lower()
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in said or "out of memory" in said:
+    if is_out_of_memory(error):
         return f"There is not enough memory for {name}; choose a smaller model or half precision, or free some memory."
     if isinstance(error, pickle.UnpicklingError) or "weights_only" in said or "weights only" in said:
         return (
@@ -200,13 +229,13 @@ def _refuse_incomplete(report: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """
     missing = sorted(report["missing_keys"])
     if missing:
-        raise UserError(
+        raise Unreadable(
             f"{name} is incomplete: {len(missing)} weights are missing, the first is {missing[0]}; "
             "download or save the model again."
         )
     wrong = sorted(str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"])
     if wrong:
-        raise UserError(
+        raise Unreadable(
             f"{name} does not match its config.json: {len(wrong)} weights have another shape, the first is {wrong[0]}; "
             "download or save the model again."
         )

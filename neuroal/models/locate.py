@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroal.errors import UserError
-from neuroal.models import hub, package
+from neuroal.models import blobs, hub, package
 from neuroal.models.menu import MenuEntry, find_entry, near_misses
 from neuroal.models.progress import Say, quiet
 
@@ -32,6 +32,15 @@ class Located:
     revision: str | None
     entry: MenuEntry | None
     notices: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Compares a copy that was made here with what was noted of it then.
+
+        Raises:
+            Unreadable: it is damaged.
+        """
+        if self.entry and self.entry.package and self.folder == package.converted(self.entry.package):
+            package.check(self.entry.package)
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,21 @@ def locate_config(name: str, revision: str | None = None, *, token: str | None =
     if found.sizes.get("config.json", 0) > hub.CONFIG_BYTES:
         raise UserError(f"The config.json of {repo_id} is larger than any model's; choose another model.")
     return Described(hub.fetch_config(repo_id, revision, token), found.gated, choice.entry)
+
+
+def discard_damaged(name: str, revision: str | None = None) -> bool:
+    """Removes what is damaged of a copy that came from elsewhere, so that it is fetched again.
+
+    Returns:
+        Whether anything was.
+    """
+    choice = _choose(name, revision)
+    if choice.folder:
+        return False
+    if choice.package and package.converted(choice.package):
+        return package.discard_damaged(choice.package)
+    config = hub.cached_config(choice.repo_id, revision) if choice.repo_id else None
+    return config is not None and blobs.discard_damaged(config.parent) > 0
 
 
 def _fetch(choice: _Choice, revision: str | None, token: str | None, say: Say) -> Located:

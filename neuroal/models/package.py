@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neuroal.errors import UserError
+from neuroal.errors import UserError, is_out_of_memory
 from neuroal.models import cache
+from neuroal.models.blobs import digests, is_intact
 from neuroal.models.building import BUILDING
+from neuroal.models.checkpoint import Unreadable
 from neuroal.models.progress import Say
 from neuroal.models.wheels import Wheel, obtain
 
@@ -89,6 +91,28 @@ def converted(package: Package) -> Path | None:
     return folder if (folder / "config.json").is_file() else None
 
 
+def check(package: Package) -> None:
+    """Reads the converted copy once: 1 s for SmolLM2.
+
+    Raises:
+        Unreadable: a file is not what was written.
+    """
+    if not is_intact(_target(package) / ORIGIN_FILE):
+        raise Unreadable(f"The converted copy of {package.name} is damaged; it has to be made again.")
+
+
+def discard_damaged(package: Package) -> bool:
+    """Removes the converted copy if it is damaged; whether it was."""
+    target = _target(package)
+    with cache.locked(target):
+        try:
+            check(package)
+        except Unreadable:
+            cache.discard(target)
+            return True
+    return False
+
+
 def prepare(package: Package, say: Say) -> Path:
     """The converted copy, made now if it is not there: fetched, verified, dequantised to float32 safetensors.
 
@@ -105,6 +129,7 @@ def prepare(package: Package, say: Say) -> Path:
             (source,) = obtain(package.wheel, downloads, say, what=package.name, otherwise=OTHERWISE).values()
             say(f"Converting {package.name} to float32, once; this takes about half a minute")
             _convert(package, source, folder)
+            _note_origin(package, folder)
     return target
 
 
@@ -137,7 +162,13 @@ def _convert(package: Package, source: Path, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
     except ImportError as error:
         raise UserError(f"Converting {package.name} needs the package gguf; run: pip install gguf") from error
-    except MemoryError as error:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         raise UserError(f"Converting {package.name} needs about 1.3 GB of memory; free some and try again.") from error
+
+
+def _note_origin(package: Package, folder: Path) -> None:
+    """Where the copy comes from, and what its files are, so that damage is found later."""
     origin = {"package": package.wheel.requirement, "file": package.file, "sha256": package.sha256}
-    (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1))
+    (folder / ORIGIN_FILE).write_text(json.dumps({**origin, "files": digests(folder)}, indent=1))

@@ -5,7 +5,6 @@ This is how models and data reach a machine from which the Hugging Face Hub cann
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import logging
 import os
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from neuroal.errors import UserError
+from neuroal.models.blobs import sha256
 from neuroal.models.progress import Say
 
 log = logging.getLogger(__name__)
@@ -124,15 +124,7 @@ def _below(folder: Path, wheel: Wheel) -> dict[str, Path]:
 
 
 def _verified(files: Mapping[str, Path], wheel: Wheel) -> bool:
-    return all(_sha256(files[name]) == expected for name, expected in wheel.files.items())
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return all(sha256(files[name]) == expected for name, expected in wheel.files.items())
 
 
 def _last_line(error: Exception) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.schema import CreateColumn
 from sqlmodel import Session, SQLModel, create_engine
 
-from neuroal.errors import UserError
+from neuroal.errors import DISK_FULL, UserError
 from neuroal.runs.rows import RunRow
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,32 @@ LOST = ("08", "57P")
 # The number of PostgreSQL's lock under which tables are made: any that nobody else in the database would use.
 PREPARING = 0x6E6575726F616C
 
+# The file of SQLite in a data folder.
+STORE = "runs.sqlite"
+
+UNWRITABLE = (
+    "The data folder cannot be written any more; see to it that its disk is there and this process may write to it, "
+    "then ask again or resume the run."
+)
+DAMAGED = "The file with the runs is damaged; start the app again, which keeps it aside and makes a new one."
+LOCKED = "The file with the runs is locked by another program; try again in a moment."
+
+_TROUBLES = {
+    "is full": DISK_FULL,
+    "no space left": DISK_FULL,
+    "malformed": DAMAGED,
+    "not a database": DAMAGED,
+    "readonly": UNWRITABLE,
+    "unable to open": UNWRITABLE,
+    "disk i/o error": UNWRITABLE,
+    "is locked": LOCKED,
+}
+
 HOW = "NEUROAL_STORE takes postgresql+psycopg://USER:PASSWORD@HOST/DATABASE, or sqlite:////PATH/OF/A/FILE"
+
+
+class Damaged(UserError):
+    """The file is no database, or not any more."""
 
 
 class Database:
@@ -87,8 +112,11 @@ def open_database(where: Path | str) -> Engine:
         UserError: no database can be opened there; one sentence says why.
     """
     if isinstance(where, Path):
-        where.mkdir(parents=True, exist_ok=True)
-        url = URL.create("sqlite", database=str(where / "runs.sqlite"))
+        try:
+            where.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            raise UserError(UNWRITABLE) from None
+        url = URL.create("sqlite", database=str(where / STORE))
     else:
         url = _read(where)
     try:
@@ -99,6 +127,8 @@ def open_database(where: Path | str) -> Engine:
         _prepare(engine)
     except DBAPIError as error:
         engine.dispose()
+        if _trouble(error) == DAMAGED:
+            raise Damaged(_reason(error)) from None
         raise UserError(_reason(error)) from None
     return engine
 
@@ -110,12 +140,16 @@ def patiently(work: Callable[[bool], T]) -> T:
         work: is told whether this is another attempt. The one before may have been committed for all that.
 
     Raises:
-        UserError: the server did not come back in about six seconds.
+        UserError: the server did not come back in about six seconds; or the disk is full, or the file damaged, locked,
+            or on a disk that cannot be written any more.
     """
     for attempt, wait in enumerate((*WAITS, None)):
         try:
             return work(attempt > 0)
         except DBAPIError as error:
+            if trouble := _trouble(error):
+                logger.error("The store cannot be used: %s", error.orig)
+                raise UserError(trouble) from error
             if not _is_lost(error):
                 raise
             if wait is None:
@@ -123,6 +157,14 @@ def patiently(work: Callable[[bool], T]) -> T:
             logger.warning("The database does not answer (%s); trying again", type(error.orig).__name__)
             time.sleep(wait)
     raise AssertionError("unreachable")
+
+
+def _trouble(error: DBAPIError) -> str:
+    """What has befallen the file of SQLite, as a sentence; "" for anything else. SQLite has no finer words for it."""
+    if hasattr(error.orig, "sqlstate"):
+        return ""
+    said = str(error.orig).lower()
+    return next((sentence for sign, sentence in _TROUBLES.items() if sign in said), "")
 
 
 def _is_lost(error: DBAPIError) -> bool:
@@ -162,6 +204,8 @@ def _reason(error: DBAPIError) -> str:
     if not hasattr(error.orig, "sqlstate"):
         if "locked" in said:
             return "The file of the store is locked by another program."
+        if "full" in said:
+            return DISK_FULL
         return "The file of the store cannot be opened: it is no SQLite database, or its folder cannot be written to."
     if "password" in said or "authentication" in said or "no pg_hba.conf entry" in said:
         return "The PostgreSQL server of NEUROAL_STORE refused the user or the password."

@@ -186,11 +186,13 @@ def only_one(store: Store, patience: float = STOPPING_SECONDS) -> Callable[[], N
     Raises:
         InUse: another process serves it.
     """
-    if store.shared:
-        return lambda: None
+    return (lambda: None) if store.shared else only_one_of(Path(str(store.engine.url.database)), patience)
+
+
+def only_one_of(file: Path, patience: float) -> Callable[[], None]:
+    """As :func:`only_one`, of a file that need not be a database."""
     from filelock import FileLock, Timeout
 
-    file = Path(str(store.engine.url.database))
     lock = FileLock(file.parent / f".{file.name}.lock", thread_local=False)
     try:
         lock.acquire(timeout=patience)

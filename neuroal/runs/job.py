@@ -5,6 +5,7 @@ Cancelling is ceasing to drain. A sweep is drained in the same way: what is said
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Generator
@@ -12,9 +13,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from neuroal.errors import UserError
+from neuroal.errors import DISK_FULL, UserError, is_out_of_memory
+from neuroal.runs.database import UNWRITABLE
 from neuroal.runs.events import Event, RunCancelled, RunFailed, RunInterrupted, RunResumed
-from neuroal.runs.log import ENDED, RunLog, ending
+from neuroal.runs.log import ENDED, RunLog, Sealed, ending
 from neuroal.runs.store import Taken
 
 logger = logging.getLogger(__name__)
@@ -55,7 +57,8 @@ class Job:
 def drain(job: Job, engine: Engine, stopping: Callable[[], bool]) -> None:
     """Appends every event; ends with exactly one closing event, whatever happens.
 
-    Only where another process has taken over the run, because this one was not heard of for long, nothing is appended.
+    Only where another process has taken over the run, because this one was not heard of for long, nothing is appended;
+    nor where the server stopped, and did not wait for it.
 
     Args:
         stopping: whether a run that is cancelled was so because the server stops.
@@ -64,6 +67,8 @@ def drain(job: Job, engine: Engine, stopping: Callable[[], bool]) -> None:
         closing_event = _follow(job, engine, stopping)
     except Taken as error:
         logger.warning("Run %s: %s", job.run_id, error)
+        return
+    except Sealed:
         return
     except BaseException as error:
         if not isinstance(error, UserError):
@@ -84,10 +89,12 @@ def sentence(error: BaseException) -> str:
     text = str(error).lower()
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+    if is_out_of_memory(error):
         return "The machine ran out of memory; choose a smaller model, fewer or shorter samples."
     if "no space left" in text or "disk is full" in text:
-        return "The disk of this machine is full; free some space and resume the run."
+        return DISK_FULL
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EIO):
+        return UNWRITABLE
     what = type(error).__name__
     return f"Something unexpected went wrong ({what}); the run can be resumed, and the server's log says more."
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from neuroal.errors import UserError
-from neuroal.runs.events import RunCancelled, RunInterrupted
+from neuroal.runs.events import RunCancelled, RunFailed, RunInterrupted
 from neuroal.runs.instances import Instance
 from neuroal.runs.job import Engine, Job, Spec, drain, end, sentence
 from neuroal.runs.log import ENDED, RunLog
@@ -134,7 +135,8 @@ class Jobs(Registry):
             self._queue(run_id, spec, log, owner)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Stops the workers at their next event; what was going is marked as interrupted."""
+        """Stops the workers at their next event; what was going is marked as interrupted, also where that event does
+        not come in ``timeout`` seconds: nothing is appended then any more."""
         with self._changed:
             self._closed = True
             for job in self._going.values():
@@ -144,8 +146,13 @@ class Jobs(Registry):
             self._waiting.clear()
             self._changed.notify_all()
         self.instance.part(self._look)  # what takes long to stop is interrupted by others, who need not wait for it
+        until = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(max(0.0, until - time.monotonic()))
+        with self._changed:
+            left = list(self._going.values())
+        for job in left:
+            job.log.seal(RunInterrupted())
         self._logs.close()
 
     # --- the queue --------------------------------------------------------------------------------------------------
@@ -195,18 +202,34 @@ class Jobs(Registry):
     # --- the worker -------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                while not self._waiting and not self._closed:
-                    self._changed.wait()
-                if self._closed:
-                    return
-                job = self._waiting.take()
-                self._going[job.run_id] = job
-                self._waiting.order(self._going.values())
+        """Until the server stops; whatever befalls this thread, the next run has a worker."""
+        while not self._closed:
             try:
-                drain(job, self.engine, lambda: self._closed)
-            finally:
-                with self._changed:
-                    if self._going.get(job.run_id) is job:  # else it was resumed at once, by another worker
-                        del self._going[job.run_id]
+                if job := self._next():
+                    self._do(job)
+            except BaseException:
+                logger.exception("A worker was disturbed, and goes on")
+
+    def _next(self) -> Job | None:
+        """Waits for a run; None once the server stops."""
+        with self._changed:
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                return None
+            job = self._waiting.take()
+            self._going[job.run_id] = job
+            self._waiting.order(self._going.values())
+            return job
+
+    def _do(self, job: Job) -> None:
+        try:
+            drain(job, self.engine, lambda: self._closed)
+        except BaseException as error:  # not of the run, which is told in its log: of this thread
+            logger.exception("The worker of run %s was disturbed", job.run_id)
+            if job.log.status not in ENDED:
+                end(job.log, RunFailed(sentence(error)))
+        finally:
+            with self._changed:
+                if self._going.get(job.run_id) is job:  # else it was resumed at once, by another worker
+                    del self._going[job.run_id]

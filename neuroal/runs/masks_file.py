@@ -7,7 +7,6 @@ Where kept weights move too (SparseGPT, refitting) their values are stored, and 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from neuroal.errors import UserError
-from neuroal.models.cache import scratch
+from neuroal.models.cache import put, scratch
 from neuroal.residence import read_weight, write_weight
 from neuroal.twin import sparse_twin
 
@@ -27,6 +26,13 @@ if TYPE_CHECKING:
     from neuroal.models.loading import LanguageModel
 
 GONE = "The pruned weights of this run are gone or damaged; run it again."
+
+
+class Unusable(UserError):
+    """The file is missing, damaged, or of another model."""
+
+    def __init__(self) -> None:
+        super().__init__(GONE)
 
 
 @torch.no_grad()
@@ -41,7 +47,7 @@ def save_masks(path: Path, twin: nn.Module, dense: nn.Module, linears: Iterable[
             tensors[f"{name}.kept"] = pruned[kept]
     with scratch(path.parent) as aside:
         save_file(tensors, str(aside / path.name))
-        os.replace(aside / path.name, path)
+        put(aside / path.name, path)
 
 
 @torch.no_grad()
@@ -52,7 +58,7 @@ def apply_masks(path: Path, twin: nn.Module, linears: Iterable[str]) -> None:
         linears: the paths that were saved; a file of other ones is of another model.
 
     Raises:
-        UserError: the file is missing, damaged, or of another model.
+        Unusable: the file is missing, damaged, or of another model.
     """
     try:
         tensors = load_file(str(path))
@@ -63,20 +69,20 @@ def apply_masks(path: Path, twin: nn.Module, linears: Iterable[str]) -> None:
             weight = read_weight(twin, name)
             write_weight(twin, name, _masked(weight, tensors[f"{name}.mask"], tensors.get(f"{name}.kept")))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise UserError(GONE) from error
+        raise Unusable from error
 
 
 def read_mask(path: Path, name: str, shape: tuple[int, int]) -> np.ndarray:
     """Which weights of one linear are kept: bool, of the shape that its module has. Nothing else is read.
 
     Raises:
-        UserError: the file is missing, damaged, or of another model.
+        Unusable: the file is missing, damaged, or of another model.
     """
     try:
         with safe_open(str(path), "np") as stored:
             return _unpacked(stored.get_tensor(f"{name}.mask"), shape)
     except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(GONE) from error
+        raise Unusable from error
 
 
 def rebuilt_twin(path: Path, lm: LanguageModel) -> nn.Module:

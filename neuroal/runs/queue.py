@@ -6,11 +6,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from neuroal.errors import UserError
-from neuroal.runs.events import Queued
 from neuroal.runs.job import Job
+from neuroal.runs.log import tell_places
+from neuroal.runs.turns import in_turn
 
 # Runs one person may have waiting at a time, so that nobody can fill the queue.
 WAITING_EACH = 3
+
+# Runs that wait in all, whoever asks: each of them is told its place whenever one is taken.
+WAITING_IN_ALL = 500
 
 
 class Queue:
@@ -31,9 +35,11 @@ class Queue:
         return iter(self._waiting)
 
     def refuse_one_too_many(self, owner: str) -> None:
-        """UserError for a person who has as many waiting as one may have."""
+        """UserError for a person who has as many waiting as one may have, and for everyone where the queue is full."""
         if sum(job.owner == owner for job in self._waiting) >= WAITING_EACH:
             raise UserError(f"You already have {WAITING_EACH} {self.kind}s waiting; let one finish, or cancel one.")
+        if len(self._waiting) >= WAITING_IN_ALL:
+            raise UserError(f"{WAITING_IN_ALL} {self.kind}s of others are waiting; try again in some minutes.")
 
     def add(self, job: Job) -> None:
         """At the end; :meth:`order` finds its place."""
@@ -59,18 +65,5 @@ class Queue:
         Args:
             going: whose owners have had a turn.
         """
-        self._waiting = _fair(self._waiting, (job.owner for job in going))
-        for position, job in enumerate(self._waiting, 1):
-            records, _ = job.log.read()
-            if not records or records[-1].get("position") != position:
-                job.log.append_at_any_cost(Queued(position))
-
-
-def _fair(waiting: deque[Job], going: Iterable[str]) -> deque[Job]:
-    """First come first served among people, one run of each in turn; the owners of ``going`` runs have had one."""
-    turns = dict.fromkeys(going, 0)
-    ranked = []
-    for order, job in enumerate(waiting):
-        turn = turns[job.owner] = turns.get(job.owner, -1) + 1
-        ranked.append((turn if job.owner else 0, order, job))
-    return deque(job for _, _, job in sorted(ranked, key=lambda r: r[:2]))
+        self._waiting = deque(in_turn(self._waiting, (job.owner for job in going)))
+        tell_places([(job.log, place) for place, job in enumerate(self._waiting, 1) if job.log.place != place])

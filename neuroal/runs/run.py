@@ -7,7 +7,8 @@ import datetime
 import functools
 import platform
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from neuroal.allocation import Allocation
 from neuroal.api import drain, iter_allocate
 from neuroal.background import in_background, mapped
+from neuroal.batches import sparing
 from neuroal.calibration import calibration_tokens, digest, held_out_windows
 from neuroal.evaluation.start import begun, start_token
 from neuroal.models.loading import LanguageModel
@@ -26,7 +28,9 @@ from neuroal.options import Options
 from neuroal.pruning import iter_prune, iter_written
 from neuroal.runs.events import (
     CalibrationReady,
+    CandidateFinished,
     Event,
+    LambdaChosen,
     Measured,
     ModelReady,
     Notice,
@@ -55,6 +59,19 @@ class Known:
     scores: Mapping[tuple[str, float], float] = field(default_factory=dict)
     measured: Mapping[tuple[str, str], Measured] = field(default_factory=dict)
     lambdas: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, records: Iterable[dict[str, Any]]) -> Known:
+        """Read from a log."""
+        found = list(records)
+        scores = {(r["step"], r["lam"]): r["score"] for r in found if r["kind"] == "CandidateFinished"}
+        measured = {(r["metric"], r["variant"]): Measured.from_dict(r) for r in found if r["kind"] == "Measured"}
+        return cls(scores, measured, {r["step"]: r["lam"] for r in found if r["kind"] == "LambdaChosen"})
+
+    def __or__(self, more: Known) -> Known:
+        return Known(
+            {**self.scores, **more.scores}, {**self.measured, **more.measured}, {**self.lambdas, **more.lambdas}
+        )
 
 
 @dataclass(frozen=True)
@@ -100,18 +117,22 @@ def run(
         >>> type(events[-1]).__name__
         'RunFinished'
     """
-    work = _Work(spec, pool or ModelPool(), known or Known())
-    work.scorer = scorer
-    started = time.perf_counter()
-    yield _opening(spec)
-    yield from work.prepare()
-    allocation = yield from work.allocate()
-    twin = yield from work.prune(allocation, "chosen")
-    yield from work.measure(twin, allocation.target)
-    outcome = Outcome(work.lm, twin, allocation)
-    keep(outcome)
-    yield RunFinished(time.perf_counter() - started, _peak_memory())
-    return outcome
+    pool, started = pool or ModelPool(), time.perf_counter()
+
+    def attempt(known: Known) -> Generator[Event, None, Outcome]:
+        work = _Work(spec, pool, known)
+        work.scorer = scorer
+        yield _opening(spec)
+        yield from work.prepare()
+        allocation = yield from work.allocate()
+        twin = yield from work.prune(allocation, "chosen")
+        yield from work.measure(twin, allocation.target)
+        outcome = Outcome(work.lm, twin, allocation)
+        keep(outcome)
+        yield RunFinished(time.perf_counter() - started, _peak_memory())
+        return outcome
+
+    return (yield from _sparing(attempt, known or Known()))
 
 
 def measure(
@@ -125,11 +146,16 @@ def measure(
         known: what is measured already is not measured again.
         spent: seconds that the run had taken.
     """
-    work, started = _Work(spec, pool, known), time.perf_counter()
-    yield _opening(spec)
-    yield from work.prepare()
-    yield from work.measure(twin, work.target())
-    yield RunFinished(spent + time.perf_counter() - started, _peak_memory())
+    started = time.perf_counter()
+
+    def attempt(known: Known) -> Generator[Event, None, None]:
+        work = _Work(spec, pool, known)
+        yield _opening(spec)
+        yield from work.prepare()
+        yield from work.measure(twin, work.target())
+        yield RunFinished(spent + time.perf_counter() - started, _peak_memory())
+
+    yield from _sparing(attempt, known)
 
 
 def examine(spec: RunSpec, *, pool: ModelPool) -> Generator[Event, None, None]:
@@ -138,12 +164,37 @@ def examine(spec: RunSpec, *, pool: ModelPool) -> Generator[Event, None, None]:
     Args:
         spec: of which the model, the held-out text and the evaluations count, those that look at a dense model.
     """
-    work, started = _Work(spec, pool, Known()), time.perf_counter()
-    yield _opening(spec)
-    for event in work.prepare():
-        yield _of_dense(event) if isinstance(event, RunPlanned) else event
-    yield from work.measure_dense()
-    yield RunFinished(time.perf_counter() - started, _peak_memory())
+    started = time.perf_counter()
+
+    def attempt(known: Known) -> Generator[Event, None, None]:
+        work = _Work(spec, pool, known)
+        yield _opening(spec)
+        for event in work.prepare():
+            yield _of_dense(event) if isinstance(event, RunPlanned) else event
+        yield from work.measure_dense()
+        yield RunFinished(time.perf_counter() - started, _peak_memory())
+
+    yield from _sparing(attempt, Known())
+
+
+def _sparing(
+    attempt: Callable[[Known], Generator[Event, None, Result]], known: Known
+) -> Generator[Event, None, Result]:
+    """A run, which goes on with half the batch where the machine runs out of memory: as one that is resumed."""
+    told: list[dict[str, Any]] = []
+
+    def going_on() -> Generator[Event, None, Result]:
+        with closing(attempt(known | Known.of(told))) as events:
+            while True:
+                try:
+                    event = next(events)
+                except StopIteration as end:
+                    return end.value
+                if isinstance(event, (CandidateFinished, LambdaChosen, Measured)):
+                    told.append(event.to_dict())
+                yield event
+
+    return (yield from sparing(going_on, Notice))
 
 
 def _of_dense(planned: RunPlanned) -> RunPlanned:

@@ -116,6 +116,24 @@ class Store(Database):
 
         self.do(write, done=written_before)
 
+    def append_together(self, events: Sequence[tuple[str, int, float, dict[str, Any]]], status: str) -> None:
+        """One event each, as ``(run_id, n, t, payload)``, of several runs that all come to ``status``; one transaction.
+
+        Raises:
+            Taken: one of them is another process's; none is written.
+        """
+        rows = [{"run_id": run_id, "n": n, "t": t, "payload": _json(payload)} for run_id, n, t, payload in events]
+        ids = [row["run_id"] for row in rows]
+        mine = select(RunRow.id).where(col(RunRow.id).in_(ids), col(RunRow.instance).in_(("", self.instance)))
+
+        def write(session: Session) -> None:
+            if len(session.exec(mine.with_for_update(read=True)).all()) != len(set(ids)):
+                raise Taken
+            session.execute(insert(EventRow), rows)
+            session.execute(update(RunRow).where(col(RunRow.id).in_(ids)).values(status=status))
+
+        self.do(write, done=lambda session: session.get(EventRow, (rows[0]["run_id"], rows[0]["n"])) is not None)
+
     def adopt(
         self,
         run_id: str,

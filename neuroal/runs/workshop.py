@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Generator
 from pathlib import Path
@@ -20,12 +21,14 @@ from neuroal.export.exporter import Exporter
 from neuroal.importing import import_engine
 from neuroal.inspection.inspector import Inspector
 from neuroal.models.cache import data_folder
-from neuroal.runs.events import Event, Measured
+from neuroal.runs.damage import open_store
+from neuroal.runs.events import Event
 from neuroal.runs.housekeeping import Housekeeping
-from neuroal.runs.instances import STOPPING_SECONDS, only_one
+from neuroal.runs.instances import STOPPING_SECONDS
 from neuroal.runs.jobs import Jobs
+from neuroal.runs.pace import Pace
 from neuroal.runs.spec import RunSpec
-from neuroal.runs.store import Store
+from neuroal.runs.turns import Turns
 from neuroal.sweeps.sweeps import Sweeps
 from neuroal.threads import stand_back
 
@@ -38,6 +41,12 @@ if TYPE_CHECKING:
 
 # Pruned twins kept in memory for comparing; others are rebuilt from their masks in about a second.
 KEPT_TWINS = 2
+
+# Seconds that what goes has to reach its next event when the server stops.
+CLOSING_SECONDS = 5.0
+
+# Questions that pairs of models answer at the same time; more would only make each of them slower.
+ANSWERS_AT_ONCE = 2
 
 # A side that is no run.
 DENSE = "dense"
@@ -55,6 +64,9 @@ def masks_in(folder: Path, run_id: str) -> Path:
 
 class Workshop:
     """The server's state.
+
+    Attributes:
+        notices: what people should know of it: a sentence for each thing that is not as it was.
 
     Args:
         folder: the data folder; NEUROAL_DATA or ``data`` beside the app when not given. Runs are stored there too, or
@@ -81,8 +93,11 @@ class Workshop:
         self._twins: OrderedDict[str, tuple[LanguageModel, nn.Module]] = OrderedDict()
         self._lock = threading.RLock()
         self._rebuilding = threading.Lock()
-        store = Store(self.folder if apart else stored_in(self.folder))
-        self._let_go = only_one(store, patience)  # before anything that is left in the store is taken for nobody's
+        self._stopped = False
+        where = self.folder if apart else stored_in(self.folder)
+        # Alone with it before anything that is left in the store is taken for nobody's.
+        store, self._let_go, damage = open_store(where, patience)
+        self.notices = (damage,) if damage else ()
         self._cluster = cluster(lambda: self.pool, self._masks)
         slots = self._cluster.slots if self._cluster else 1
         self.jobs = Jobs(store, self._cluster or self._engine, workers or slots)
@@ -90,6 +105,7 @@ class Workshop:
         self.inspector = Inspector(self.jobs, self.folder / "inspected", self._masks, self._pair)
         self.exporter = Exporter(self)
         self.housekeeping = Housekeeping(self.jobs.store, self._forget)
+        self.pace, self.answering = Pace(), Turns(ANSWERS_AT_ONCE)
 
     @property
     def pool(self) -> ModelPool:
@@ -190,12 +206,20 @@ class Workshop:
         records, _ = self.jobs.read(run_id)
         return any(r["kind"] == "Measured" and r["metric"] == name and r["variant"] == "chosen" for r in records)
 
-    def close(self) -> None:
-        """Stops the workers; what was going is marked as interrupted."""
+    def stop(self, patience: float = CLOSING_SECONDS) -> None:
+        """Stops the workers; what was going is marked as interrupted, also what does not stop in so many seconds. What
+        there is can still be looked at."""
         self.inspector.close()
         self.exporter.close()
-        self.sweeps.close()
-        self.jobs.close()
+        until = time.monotonic() + patience
+        self.sweeps.close(patience)
+        self.jobs.close(max(0.0, until - time.monotonic()))
+        self._stopped = True
+
+    def close(self) -> None:
+        """Stops, unless that was done, and lets go of everything."""
+        if not self._stopped:
+            self.stop()
         self.housekeeping.stop()
         self.jobs.store.close()
         self._let_go()
@@ -224,11 +248,16 @@ class Workshop:
         yield from run(spec, pool=self.pool, known=known(records), keep=keep)
 
     def _rebuilt(self, run_id: str) -> tuple[LanguageModel, nn.Module]:
-        from neuroal.runs.masks_file import rebuilt_twin
+        from neuroal.runs.masks_file import Unusable, rebuilt_twin
 
-        spec = self.jobs.spec(run_id)
+        spec, masks = self.jobs.spec(run_id), self._masks(run_id)
         lm = self.pool.get(spec.model, revision=spec.revision, dtype=spec.dtype)
-        return lm, rebuilt_twin(self._masks(run_id), lm)
+        try:
+            return lm, rebuilt_twin(masks, lm)
+        except Unusable:
+            if masks.exists():  # aside, or this run would go on answering its question
+                masks.replace(masks.with_suffix(".damaged"))
+            raise
 
     def _kept(self, run_id: str) -> tuple[LanguageModel, nn.Module] | None:
         with self._lock:
@@ -244,7 +273,8 @@ class Workshop:
             return lm, twin
 
     def _forget(self, run_id: str) -> None:
-        self._masks(run_id).unlink(missing_ok=True)
+        for path in (self._masks(run_id), self._masks(run_id).with_suffix(".damaged")):
+            path.unlink(missing_ok=True)
         self.inspector.forget(run_id)
         self.exporter.forget(run_id)
 
@@ -256,6 +286,4 @@ def known(records: list[dict[str, Any]]) -> Known:
     """What an interrupted run had finished, read from its log."""
     from neuroal.runs.run import Known
 
-    scores = {(r["step"], r["lam"]): r["score"] for r in records if r["kind"] == "CandidateFinished"}
-    measured = {(r["metric"], r["variant"]): Measured.from_dict(r) for r in records if r["kind"] == "Measured"}
-    return Known(scores, measured, {r["step"]: r["lam"] for r in records if r["kind"] == "LambdaChosen"})
+    return Known.of(records)

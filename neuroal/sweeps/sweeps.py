@@ -82,9 +82,9 @@ class Sweeps:
         over = {r["index"] for r in records if r["kind"] == "MemberFinished"}
         return [run for index, run in started.items() if index not in over]
 
-    def close(self) -> None:
-        """Marks what is going as interrupted."""
-        self.jobs.close()
+    def close(self, timeout: float = 5.0) -> None:
+        """As ``Jobs.close``."""
+        self.jobs.close(timeout)
 
     def _engine(
         self, sweep_id: str, spec: SweepSpec, records: list[dict[str, Any]]

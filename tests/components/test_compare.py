@@ -26,6 +26,7 @@ from neuroal.runs.events import RunFinished
 from neuroal.runs.jobs import Jobs
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
+from neuroal.runs.turns import Turns
 from tests.components.kept import keep
 from tests.components.logs import numbered, started
 
@@ -35,6 +36,7 @@ class Shop:
 
     def __init__(self, lm: Any) -> None:
         self.lm = lm
+        self.answering = Turns(1)
 
     def pair(self, run_id: str) -> tuple[Any, Any]:
         if run_id != "done":
@@ -109,6 +111,27 @@ def test_an_answer_streams_to_its_end(tiny: LanguageModel) -> None:
     assert last["phase"] == "finished"
     assert last["verdict"] == "Identical to the end."
     assert last["note"] == ("" if tiny.tokenizer.chat_template else NO_TEMPLATE)
+
+
+def test_people_take_turns_and_see_their_place(tiny: LanguageModel) -> None:
+    """One answers at a time; Ann's second question comes after Bob's first one, and her third is refused."""
+    shop = Shop(tiny)
+    what: dict[str, Any] = {"chat": False, "max_tokens": 64}
+    asked = {who: answers(shop, "done", "Once", owner=who[:3], **what) for who in ("Ann1", "Ann2", "Bob")}
+    refused = answers(shop, "done", "Once", owner="Ann", **what)
+    assert [next(values)["phase"] for values in asked.values()] == ["preparing"] * 3
+    assert next(asked["Ann1"])["phase"] == "answering"
+    assert next(asked["Ann2"])["note"] == "Waiting: 1 question of others before yours."
+    assert next(asked["Bob"])["note"] == "Waiting: 1 question of others before yours."
+    assert next(asked["Ann2"])["note"] == "Waiting: 2 questions of others before yours."
+    *_, last = refused
+    assert (last["phase"], last["note"]) == (
+        "refused", "You have 2 questions being answered already; wait for one, or stop it."
+    )  # fmt: skip
+    asked["Ann1"].close()
+    assert next(asked["Ann2"])["note"] == "Waiting: 1 question of others before yours."
+    assert [value["phase"] for value in asked["Bob"]][-1] == "finished"
+    assert [value["phase"] for value in asked["Ann2"]][-1] == "finished"
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,23 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
+from gradio.state_holder import StateHolder
 from gradio.utils import get_function_description, get_function_params
 from starlette.requests import Request
 
 from components.endpoints import Endpoints
-from components.endpoints_callers import FAULT, Refused
+from components.endpoints_callers import FAULT, KEPT_SESSIONS, Refused
 from components.endpoints_docs import unfolded
 from components.listing import Listing
 from components.mcp_tools import as_json
 from components.page import Records
 from neuroal.runs.events import BlockScored, RunFinished, SearchStarted
+from neuroal.runs.pace import Pace
 from neuroal.runs.queue import WAITING_EACH
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.workshop import Workshop
@@ -196,6 +199,26 @@ def test_each_caller_has_as_many_runs_waiting_as_a_visitor_of_the_page(scripted:
     assert ask(request("10.0.0.2")) == "started"
     assert ask(request(x_forwarded_for="10.0.0.3, 10.0.0.1")) == "started", "behind a proxy"
     assert ask(gr.Request(ME, username="someone")) == "started", "who has logged in"
+
+
+def test_whoever_starts_without_end_is_told_to_wait(scripted: tuple[Endpoints, Script]) -> None:
+    endpoints, _ = scripted
+    endpoints.workshop.pace = Pace(most=2)
+    for _ in range(2):
+        endpoints.start_run(ME, TINY)
+    with pytest.raises(Refused, match=r"^You have asked for 2 runs within 60 seconds, as many as one may; wait \d+ s"):
+        endpoints.start_run(gr.Request(ME, session_hash="another one"), TINY)
+    assert endpoints.start_run(request("10.0.0.2"), TINY)["run"]
+
+
+def test_callers_without_a_session_leave_nothing_behind(endpoints: Endpoints, finished: str) -> None:
+    """Gradio gives each call of theirs a session, whose state it would keep."""
+    holder = StateHolder()
+    for i in range(KEPT_SESSIONS + 5):
+        asking = Request({**ME.scope, "app": SimpleNamespace(state_holder=holder)})
+        holder.session_data[f"s{i}"], holder.time_last_used[f"s{i}"] = None, None
+        endpoints.run_status(gr.Request(asking, session_hash=f"s{i}"), finished)
+    assert list(holder.session_data) == list(holder.time_last_used) == [f"s{i}" for i in range(5, KEPT_SESSIONS + 5)]
 
 
 def test_where_strangers_share_a_server_only_known_ids_are_listed(endpoints: Endpoints, finished: str) -> None:

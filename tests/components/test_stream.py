@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from components import stream
 from components.stream import add_event_route
+from neuroal.errors import UserError
 from tests.components.logs import Record, numbered, realistic, started
 
 
@@ -134,6 +135,18 @@ def test_an_unknown_run_is_a_404_with_a_sentence(app: FastAPI) -> None:
     answer = get(app, "/gradio_api/runs/nowhere/events")
     assert answer.status_code == 404
     assert answer.json()["error"].endswith(".")
+
+
+def test_a_store_that_cannot_be_read_is_told_in_its_own_sentence() -> None:
+    class Damaged:
+        def read(self, run_id: str, after: int) -> tuple[list[Record], bool]:
+            raise UserError("The file with the runs is damaged; start the app again.")
+
+    made = FastAPI()
+    add_event_route(made, Damaged())
+    answer = get(made, "/gradio_api/runs/a/events")
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "The file with the runs is damaged; start the app again."}
 
 
 def test_infinity_is_null_on_the_wire() -> None:

@@ -14,9 +14,15 @@ from tests.e2e.server import Server
 expect.set_options(timeout=15_000)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One app for a module, without SmolLM2 being fetched: the tiny model is the one at hand."""
+    """One app for all modules, without SmolLM2 being fetched: the tiny model is the one at hand. A test finds runs of
+    others there, and asks what nobody has asked before."""
+    yield from an_app(tmp_path_factory)
+
+
+def an_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """For a fixture: an app whose runs are nobody else's."""
     folder = tmp_path_factory.mktemp("app")
     started = Server(folder / "data", folder / "log", NEUROAL_DEFAULT_MODEL="tiny")
     yield started

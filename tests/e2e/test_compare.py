@@ -19,6 +19,7 @@ from neuroal import generation
 from neuroal.errors import UserError
 from neuroal.generation import Pair, Side
 from neuroal.models.loading import LanguageModel
+from neuroal.runs.turns import Turns
 from neuroal.twin import sparse_twin
 
 # What would run if any of it were taken for markup or for one of Gradio's templates.
@@ -37,6 +38,7 @@ class Shop:
 
     lm: LanguageModel
     twin: Any
+    answering: Turns = field(default_factory=lambda: Turns(2))
 
     def pair(self, run_id: str) -> tuple[Any, Any]:
         if run_id != "done":
@@ -197,18 +199,17 @@ def test_what_arrives_after_stop_changes_nothing(open_page: Callable[..., Page],
     phase(page, "finished")
 
 
-def test_the_third_waits_says_so_and_may_leave_the_queue(open_page: Callable[..., Page], answers: Answers) -> None:
+def test_the_third_waits_says_so_and_may_leave_the_line(open_page: Callable[..., Page], answers: Answers) -> None:
     first, second, third = (open_page() for _ in range(3))
     for page in (first, second):
         ask(page)
         phase(page, "answering")
     ask(third)
-    expect(third.locator(".na-note")).to_have_text("Waiting for another answer to finish.")
-    with third.expect_response(re.compile("/reset$")):  # the queue has let go of it
-        third.get_by_role("button", name="Stop").click()
-    expect(third.locator(".na-note")).to_be_hidden()
+    expect(third.locator(".na-note")).to_have_text("Waiting: 1 question of others before yours.")
+    third.get_by_role("button", name="Stop").click()
+    expect(third.locator(".na-note")).to_have_text("Stopped.")
     ask(third)
-    expect(third.locator(".na-note")).to_have_text("Waiting for another answer to finish.")
+    expect(third.locator(".na-note")).to_have_text("Waiting: 1 question of others before yours.")
     assert len(answers.open) == 2
     first.get_by_role("button", name="Stop").click()
     phase(third, "answering")

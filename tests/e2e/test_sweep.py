@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.conftest import an_app
 from tests.e2e.server import Server
 from tests.e2e.steps import LONG, field, open_page, status
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An app of its own: the map shows all runs that are there."""
+    yield from an_app(tmp_path_factory)
 
 
 def begin(page: Page, server: Server, sparsities: str) -> None:

@@ -47,6 +47,7 @@ def test_a_folder_loads_as_the_very_same_model(source: Source, tmp_path: Path) -
         files_of(made.path)
     )
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert len({path.stat().st_mode for path in made.path.iterdir()}) == 1, "the weights are as readable as the rest"
 
 
 def test_the_checksums_of_a_folder_are_those_of_its_files(source: Source, tmp_path: Path) -> None:

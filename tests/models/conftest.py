@@ -27,6 +27,9 @@ from transformers import (
 
 from neuroal.models import hub
 
+# Bytes from which a file of the fake Hub is a large one.
+LARGE = 10_000
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -93,6 +96,8 @@ class FakeHub:
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
     fail: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
+    faults: dict[str, list[Callable[[bytes], Any]]] = field(default_factory=dict)
+    ranges: list[tuple[str, int]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     tokens: set[str | None] = field(default_factory=set)
 
@@ -137,12 +142,28 @@ class FakeHub:
         if name not in files:
             return self.http.Response(404, headers={"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
         content = files[name]
-        headers = {"ETag": f'"{_etag(content)}"', "X-Repo-Commit": COMMIT, "Content-Length": str(len(content))}
-        return self.http.Response(200, headers=headers, content=b"" if request.method == "HEAD" else content)
+        headers = {"ETag": f'"{_etag(content)}"', "X-Repo-Commit": COMMIT}
+        if request.method == "HEAD":
+            return self.http.Response(200, headers={**headers, "Content-Length": str(len(content))})
+        first = int(request.headers.get("range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        self.ranges.append((name, first))
+        if first:
+            headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
+        body = self.send(name, content[first:])
+        headers["Content-Length"] = str(len(content) - first)
+        return self.http.Response(206 if first else 200, headers=headers, content=body)
+
+    def send(self, name: str, content: bytes) -> Any:
+        """What is sent of a file; ``faults`` has what befalls it, by its name, one after the other."""
+        fault = self.faults[name].pop(0) if self.faults.get(name) else None
+        return fault(content) if fault else content
 
 
 def _etag(content: bytes) -> str:
-    return hashlib.sha1(content).hexdigest()
+    """As the Hub's: git's hash of small files, sha256 of large ones."""
+    if len(content) < LARGE:
+        return hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
+    return hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_an_older_folder_is_replaced(tmp_path: Path) -> None:
 
 
 def test_full_disk_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has room"), written_aside(tmp_path / "model"):
+    with pytest.raises(UserError, match="disk of this machine is full"), written_aside(tmp_path / "model"):
         raise OSError(28, "No space left on device")
 
 
@@ -112,6 +112,22 @@ def test_sweep_spares_an_old_folder_of_a_living_process_only(tmp_path: Path) -> 
     sweep(tmp_path)
     assert mine.exists()
     assert not before.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Only Linux tells when a process began.")
+def test_a_clock_that_jumps_does_not_make_a_writer_look_dead(tmp_path: Path) -> None:
+    """Its folder seems to be from long before it, or from the future."""
+    parent = os.getppid()
+    began = cache._began(parent)
+    ages = (400 * 24 * 3600, -400 * 24 * 3600)
+    living = [tmp_path / f".m.{cache.HOST}.{parent}.{began}-{n}.partial" for n in range(2)]
+    gone = [tmp_path / f".m.{cache.HOST}.{parent}.{int(began) + 1}-{n}.partial" for n in range(2)]
+    for folder, age in zip((*living, *gone), ages * 2, strict=True):
+        folder.mkdir()
+        os.utime(folder, (time.time() - age,) * 2)
+    sweep(tmp_path)
+    assert all(folder.exists() for folder in living)
+    assert not any(folder.exists() for folder in gone), "an id that was given again is another process"
 
 
 def test_sweep_spares_its_own_and_removes_a_predecessor_with_the_same_id(tmp_path: Path) -> None:

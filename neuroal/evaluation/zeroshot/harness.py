@@ -19,6 +19,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from torch import Tensor, nn
 
+from neuroal.batches import at_once
 from neuroal.errors import UserError
 from neuroal.residence import execution_device
 from neuroal.twin import skeleton
@@ -86,7 +87,7 @@ class ModelInMemory(HFLM):
         lengths = {texts: len(context) + len(continuation) for texts, context, continuation in requests}
         self.truncated = self._answers.questions(t for t, length in lengths.items() if length > self.max_length + 1)
         budget = LOGIT_BYTES["cpu" if self.device.type == "cpu" else "other"] // self._logit_bytes
-        self.batch_size_per_gpu = min(LARGEST_BATCH, max(1, budget // min(max(lengths.values()), self.max_length)))
+        self.batch_size_per_gpu = min(LARGEST_BATCH, at_once(budget, min(max(lengths.values()), self.max_length)))
         return super()._loglikelihood_tokens(requests, *args, **kwargs)
 
     def _model_call(self, inps: Tensor, *args: Any, **kwargs: Any) -> Tensor:

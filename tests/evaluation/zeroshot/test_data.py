@@ -27,6 +27,20 @@ def test_fetched_once_and_complete(raw: dict[str, Path], monkeypatch: pytest.Mon
     assert sorted(p.suffix for p in prepare().iterdir()) == [".json"] + [".jsonl"] * 9
 
 
+def test_damaged_questions_are_fetched_again_and_it_is_said(
+    raw: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(data, "obtain", lambda *_, **__: calls.append(1) or raw)
+    said: list[str] = []
+    lines = prepare() / "boolq.jsonl"
+    whole = lines.read_bytes()
+    lines.write_bytes(whole[: len(whole) // 2])
+    assert prepare(said.append) and len(calls) == 2
+    assert lines.read_bytes() == whole
+    assert said == ["The questions of the zero-shot tasks on this machine are damaged; fetching them again"]
+
+
 def test_a_failure_while_writing_leaves_nothing(raw: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "obtain", lambda *_, **__: {**raw, next(iter(raw)): Path("gone")})
     with pytest.raises(FileNotFoundError):
