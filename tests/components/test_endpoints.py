@@ -17,7 +17,7 @@ from gradio.utils import get_function_description, get_function_params
 from starlette.requests import Request
 
 from components.endpoints import Endpoints
-from components.endpoints_callers import FAULT, KEPT_SESSIONS, Refused
+from components.endpoints_callers import KEPT_SESSIONS, Refused
 from components.endpoints_docs import unfolded
 from components.listing import Listing
 from components.mcp_tools import as_json
@@ -252,7 +252,7 @@ def test_a_page_of_another_site_is_refused(endpoints: Endpoints) -> None:
         ("[1]", "Settings must be a JSON object"),
         (7, "Settings must be a JSON object"),
         ({**TINY, "source": "own", "text": "a" * 2_000_001}, "A text of your own may have 2,000,000 characters"),
-        ("[" * 100_000, FAULT),
+        ("[" * 100_000, "The settings of this run cannot be read: they are not JSON."),
     ],
 )
 def test_a_spec_that_cannot_work_is_one_sentence(endpoints: Endpoints, spec: Any, sentence: str) -> None:
