@@ -92,7 +92,7 @@ class Limits:
             if not answering.done():
                 answering.cancel()
                 answering.add_done_callback(_forget)
-        if answering.done() and not exchange.refused:
+        if answering.done() and not answering.cancelled() and not exchange.refused:
             answering.result()  # what went wrong in it goes on its way
 
 

@@ -258,6 +258,10 @@ def download(repo_id: str, revision: str | None = None, token: str | None = None
     return Path(folder)
 
 
+def _is_small(name: str) -> bool:
+    return "/" not in name and any(fnmatch.fnmatch(name, pattern) for pattern in SMALL_FILES)
+
+
 def _sweep(repo_id: str) -> None:
     """Removes what killed downloads left of a repository's files: huggingface_hub begins such a file anew."""
     from huggingface_hub import constants
@@ -268,10 +272,6 @@ def _sweep(repo_id: str) -> None:
         with suppress(OSError):
             if time.time() - part.stat().st_mtime > cache.STALE_SECONDS:
                 part.unlink()
-
-
-def _is_small(name: str) -> bool:
-    return "/" not in name and any(fnmatch.fnmatch(name, pattern) for pattern in SMALL_FILES)
 
 
 def _probe(endpoint: str) -> bool:

@@ -12,7 +12,7 @@ import gradio as gr
 import pytest
 
 import app
-from components.closing import close_page
+from components.closing import RUNS_SECONDS, close_page
 from components.warmup import Warmup
 from neuroal.runs.workshop import Workshop
 
@@ -26,9 +26,11 @@ def served(data: Path, **environment: str) -> Iterator[str]:
     def announce(url: str) -> None:
         address.append(url.rstrip("/"))
 
-    def block(page: gr.Blocks, workshop: Workshop) -> None:
+    def until_told(page: gr.Blocks, workshop: Workshop) -> None:
+        """As the app's, but for what ends a process."""
         there.set()
         stop.wait()
+        workshop.stop(RUNS_SECONDS)
         close_page(page)
         workshop.close()
 
@@ -43,7 +45,7 @@ def served(data: Path, **environment: str) -> Iterator[str]:
     root = logging.getLogger()
     before = list(root.handlers), root.level
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(app, "serve_until_told", block)
+        patched.setattr(app, "serve_until_told", until_told)
         patched.setenv("NEUROAL_DATA", str(data))
         patched.setattr(Warmup, "start", lambda _: None)  # no model is loaded before one is asked for
         for name, value in environment.items():

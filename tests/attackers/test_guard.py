@@ -15,14 +15,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from components.guard import attempts as attempts_module
 from components.guard import limits
 from components.guard.accounts import SHORTEST, Accounts, accounts_from_environment
-from components.guard.attempts import FREE, LONGEST, MOST, Attempts, SlowLogin
+from components.guard.attempts import FREE, LONGEST, Attempts, SlowLogin
 from components.guard.headers import HEADERS, SecurityHeaders
 from components.guard.limits import Limits, most_bytes, most_seconds
 from components.guard.members import MembersOnly
 from components.guard.origin import OwnSite, hosts_from_environment, is_from_another_site
 from neuroal.errors import UserError
+from tests.asynchronous import done
 
 SECRET = "correct horse battery"
 
@@ -37,7 +39,7 @@ def asked(
         async with httpx.AsyncClient(transport=transport, base_url="http://app.example.org") as http:
             return await http.request(method, path, **more)
 
-    return asyncio.run(ask())
+    return done(ask())
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -285,13 +287,14 @@ def test_who_guesses_waits_longer_each_time() -> None:
     assert attempts.begin("1.2.3.4") == 0.0
 
 
-def test_addresses_of_one_household_count_together_and_memory_is_bounded() -> None:
+def test_addresses_of_one_household_count_together_and_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = Attempts(lambda: 0.0)
     waits = [attempts.begin(f"2001:db8:1:2::{n:x}") for n in range(FREE + 1)]
     assert waits[-1] > 0 and attempts.begin("2001:db8:1:3::1") == 0.0
-    for n in range(MOST + 100):
+    monkeypatch.setattr(attempts_module, "MOST", 50)
+    for n in range(200):
         attempts.begin(f"n{n}")
-    assert len(attempts._tries) == MOST
+    assert len(attempts._tries) == 50
 
 
 def test_the_login_is_slowed_and_the_right_password_ends_it() -> None:

@@ -206,7 +206,8 @@ def test_the_third_waits_says_so_and_may_leave_the_line(open_page: Callable[...,
         phase(page, "answering")
     ask(third)
     expect(third.locator(".na-note")).to_have_text("Waiting: 1 question of others before yours.")
-    third.get_by_role("button", name="Stop").click()
+    with third.expect_response(re.compile("/reset$")):  # the queue has let go of it
+        third.get_by_role("button", name="Stop").click()
     expect(third.locator(".na-note")).to_have_text("Stopped.")
     ask(third)
     expect(third.locator(".na-note")).to_have_text("Waiting: 1 question of others before yours.")
