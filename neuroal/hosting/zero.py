@@ -156,5 +156,5 @@ def _fork_safely() -> None:
     from neuroal.models.building import BUILDING
     from neuroal.models.hub import _probe_lock
 
-    for lock in (_LOCK, BUILDING, _probe_lock):
+    for lock in (_LOCK, BUILDING.lock, _probe_lock):
         os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)

@@ -27,18 +27,21 @@ class Building:
     Args:
         most: modules that may be made while it is held.
 
+    Attributes:
+        lock: the lock itself, for who must be alone without building.
+
     Raises:
         UserError: from within, where more are made.
     """
 
     def __init__(self, most: int = MOST_MODULES) -> None:
         self.most = most
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._depth, self._made, self._owner = 0, 0, 0
         self._hook: Any = None
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self.lock.acquire()
         self._depth += 1
         if self._depth == 1:
             self._made, self._owner = 0, threading.get_ident()
@@ -52,7 +55,7 @@ class Building:
         self._depth -= 1
         if self._depth == 0:
             self._hook.remove()
-        self._lock.release()
+        self.lock.release()
 
     def _count(self, *_: Any) -> None:
         """torch calls this for every thread's modules; those of others are none of ours."""

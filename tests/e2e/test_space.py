@@ -106,6 +106,7 @@ def test_a_stranger_is_told_what_is_not_allowed_and_sees_no_runs_of_others(space
     choose(page)
     page.get_by_role("button", name="Calibration text and size").click()
     samples = field(page, "Samples")
+    expect(field(page, "Length")).to_have_value("64")  # else the budget that was chosen may still be on its way
     samples.fill("64")
     samples.press("Tab")
     said = "Samples is 64, but this Space allows at most 32; choose less, or duplicate the Space"
