@@ -203,7 +203,7 @@ def test_a_fault_of_the_process_is_told_and_logged(
 
     monkeypatch.setattr(ModelPool, "get", out_of_memory)
     monkeypatch.setattr("neuroal.models.locate.locate", lambda *_, **__: None)
-    with pytest.raises(UserError, match=r"^The machine ran out of memory, also with half as many sequences at once; choose fewer"):
+    with pytest.raises(UserError, match=r"^The machine ran out of memory, also with half as many"):
         shown(over(tmp_path, lender)("a", SPEC, []))
     assert "A part of a run failed" in caplog.text
 
