@@ -15,13 +15,13 @@ import gradio as gr
 from components import endpoints_values as told
 from components.answers import NO_TEMPLATE, models_of, until_its_turn, waiting_words
 from components.controls import OWN_TEXTS, TEXT_BYTES
-from components.endpoints_callers import address, as_text, as_whole, asked_by, visitor
+from components.endpoints_callers import as_text, as_whole, asked_by, visitor
 from components.endpoints_docs import describe, shown
 from components.listing import Listing, Read
 from components.sides import DENSE
 from components.starting import begin
 from components.stream import finite
-from components.visitors import visiting
+from components.visitors import starting
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
 from neuroal.runs.history import Query
@@ -85,8 +85,8 @@ class Endpoints:
             asked = RunSpec.from_json(spec) if isinstance(spec, str) else RunSpec.from_dict(spec)
             if any(len(getattr(asked, name)) > TEXT_BYTES for name in OWN_TEXTS):
                 raise UserError(f"A text of your own may have {TEXT_BYTES:,} characters; give a shorter one.")
-            with visiting(request):
-                begun = begin(self.workshop, asked, visitor(request), address(request))
+            with starting(self.workshop, request):
+                begun = begin(self.workshop, asked, visitor(request))
             return {"run": begun.run, "how": begun.how, "sentence": HOW[begun.how], "link": f"?run={begun.run}"}
 
     @shown

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from components.incoming import is_foreign
+from components.visitors import address
 from neuroal.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -72,13 +73,6 @@ def _forget_old_sessions(request: Any) -> None:
 def visitor(request: Any) -> str:
     """Who asks, for fairness only. Not by Gradio's session: a caller that names none is given a new one each time."""
     return f"api:{address(request)}"
-
-
-def address(request: Any) -> str:
-    """Who somebody is, by login or else by where they are; all that are behind one address are one."""
-    user = request.username if isinstance(request, gr.Request) else None
-    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
-    return user or forwarded or (request.client.host if request.client else "")
 
 
 def as_text(name: str, value: Any) -> str:

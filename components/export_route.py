@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
-from components.guard.origin import HERE, name_of
-from components.incoming import is_foreign, json_object
+from components.guard.origin import HERE
+from components.incoming import is_foreign, json_object, name_of
 from components.listing import whose_from_environment
 from components.refusals import FRESH, answered, refusal
 from components.stream import finite, login

@@ -14,7 +14,6 @@ from components.bundles import adopted
 from components.compare import build_compare, wire_compare
 from components.controls import OWN_TEXTS
 from components.endpoints import Endpoints
-from components.endpoints_callers import address
 from components.export_panel import ExportPanel, build_sign_in, wire_export
 from components.form import Form, build_form, preset_of, spec_from, values_of, wire_form
 from components.gallery import Gallery, look_at, replayed, wire_gallery
@@ -29,7 +28,7 @@ from components.refusal import refusal
 from components.sides import wire_sides
 from components.starting import begin
 from components.sweep import build_sweep, wire_sweep
-from components.visitors import visiting
+from components.visitors import starting, visiting
 from components.warmup import Warmup
 from components.whereabouts import whereabouts
 from neuroal.errors import UserError
@@ -206,8 +205,8 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
     def start(request: gr.Request, *values: Any) -> tuple[Any, Any, Any]:
         try:
-            with visiting(request):
-                begun = begin(workshop, spec_from(*values), request.session_hash or "", address(request))
+            with starting(workshop, request):
+                begun = begin(workshop, spec_from(*values), request.session_hash or "")
         except UserError as error:
             return gr.skip(), gr.skip(), refusal(error)
         answer = ANSWERS[begun.how]
@@ -224,8 +223,7 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
     def resume(run: str, request: gr.Request) -> tuple[Any, str]:
         try:
-            workshop.pace.admit(address(request))
-            with visiting(request):
+            with starting(workshop, request):
                 workshop.jobs.resume(run, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), refusal(error)
@@ -235,8 +233,7 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
 
     def measure(run: str, request: gr.Request, *values: Any) -> tuple[Any, str]:
         try:
-            workshop.pace.admit(address(request))
-            with visiting(request):
+            with starting(workshop, request):
                 workshop.measure(run, spec_from(*values), owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), refusal(error)

@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from components.incoming import is_cross_site
+from components.incoming import is_from_another_site
 from neuroal.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ async def answered(answer: Callable[[], Response], request: Request, foreign: st
     Args:
         foreign: what another site's page is told that asks in a visitor's name, for an answer may cost much.
     """
-    if is_cross_site(request):
+    if is_from_another_site(request.headers):
         return refusal(foreign, 403)
     try:
         return await run_in_threadpool(answer)

@@ -23,18 +23,15 @@ class Begun:
     how: Literal["started", "answered", "under way"]
 
 
-def begin(workshop: Workshop, spec: RunSpec, owner: str, address: str = "") -> Begun:
+def begin(workshop: Workshop, spec: RunSpec, owner: str) -> Begun:
     """Starts a run, or finds the one that answers its question.
 
     Args:
         owner: who asks; each may have a few runs waiting.
-        address: where from; only so many runs a minute may be started there.
 
     Raises:
-        UserError: it is known not to work or more than this host allows; this person has too many runs waiting, or
-            starts them too fast.
+        UserError: it is known not to work or more than this host allows, or this person has too many runs waiting.
     """
-    workshop.pace.admit(address)
     import_engine()
     from neuroal.runs.estimate import check
 

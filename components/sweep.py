@@ -12,12 +12,11 @@ from gradio.events import Dependency
 
 from components.bundles import adopted_sweep
 from components.controls import UNLIMITED, model_choices
-from components.endpoints_callers import address
 from components.form import Form, spec_from
 from components.live import LiveRun
 from components.refusal import refusal
 from components.tradeoff_map import TradeoffMap
-from components.visitors import visiting
+from components.visitors import starting, visiting
 from components.whereabouts import whereabouts
 from neuroal.errors import UserError
 from neuroal.hosting.limits import Limits
@@ -225,8 +224,7 @@ def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) 
             import_engine()
             from neuroal.sweeps.estimate import check_sweep
 
-            workshop.pace.admit(address(request))
-            with visiting(request):
+            with starting(workshop, request):
                 workshop.sweeps.jobs.rules.refuse(spec)  # before its models are looked up
                 check_sweep(spec)
                 started = workshop.sweeps.start(spec, owner=request.session_hash or "")
@@ -252,8 +250,7 @@ def _wire_going(sweep: Sweep, workshop: Workshop) -> Dependency:
 
     def resume(sweep_id: str, request: gr.Request) -> tuple[Any, str]:
         try:
-            workshop.pace.admit(address(request))
-            with visiting(request):
+            with starting(workshop, request):
                 workshop.sweeps.resume(sweep_id, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), refusal(error)

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from neuroal.models.access import acting_for
+from neuroal.runs.workshop import Workshop
 
 
 def oauth_token(request: Any) -> str | None:
@@ -25,6 +26,25 @@ def oauth_token(request: Any) -> str | None:
     if isinstance(info, dict) and info.get("expires_at", 0) > time.time():
         return info.get("access_token")
     return None
+
+
+def address(request: Any) -> str:
+    """Who somebody is, by login or else by where they are; all that are behind one address are one."""
+    user = request.username if isinstance(request, gr.Request) else None
+    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
+    return user or forwarded or (request.client.host if request.client else "")
+
+
+@contextmanager
+def starting(workshop: Workshop, request: Any) -> Iterator[None]:
+    """As :func:`visiting`, for what starts work on the server: only so often in a minute from one place.
+
+    Raises:
+        UserError: it is asked too fast.
+    """
+    workshop.pace.admit(address(request))
+    with visiting(request):
+        yield
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def _is_upload(path: str) -> bool:
     return path.rstrip("/").endswith("/upload")
 
 
-class Limits:
+class RequestLimits:
     """Refuses what is too large or lasts too long in one sentence (413, 431, 503).
 
     Args:

@@ -10,11 +10,11 @@ import ipaddress
 import os
 import re
 from collections.abc import Collection, Mapping
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from components.incoming import is_from_another_site, name_of
 from components.refusals import refusal
 from neuroal.errors import UserError
 
@@ -48,14 +48,6 @@ def hosts_from_environment(environ: Mapping[str, str] = os.environ) -> frozenset
     return frozenset(names)
 
 
-def name_of(authority: str) -> str:
-    """The name of a host in lower case, without its port; empty for nonsense."""
-    try:
-        return (urlsplit(f"//{authority.strip()}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
-
-
 def cannot_be_taken(name: str) -> bool:
     """Whether nobody on the internet can make this name lead elsewhere: an address, or a name without a dot."""
     if name and "." not in name or name.endswith(".localhost"):
@@ -64,30 +56,6 @@ def cannot_be_taken(name: str) -> bool:
         return bool(ipaddress.ip_address(name))
     except ValueError:
         return False
-
-
-def is_from_another_site(headers: Mapping[str, str], own: Collection[str] = ()) -> bool:
-    """Whether a browser sends this for a page that is not the app's own.
-
-    Args:
-        headers: of the request, names in lower case.
-        own: names of the app's that a proxy may not tell of.
-    """
-    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    if site is not None:
-        return site not in ("same-origin", "none")
-    if origin is None:
-        return False
-    authority = origin.partition("://")[2].lower()
-    hosts = [headers.get("host", ""), *headers.get("x-forwarded-host", "").split(",")]
-    named = {_without_usual_port(host, origin) for host in hosts}
-    return not authority or (authority not in named and name_of(authority) not in own)
-
-
-def _without_usual_port(host: str, origin: str) -> str:
-    """As a browser writes it in an origin."""
-    host = host.strip().lower()
-    return host.removesuffix(":443" if origin.startswith("https") else ":80")
 
 
 class OwnSite:

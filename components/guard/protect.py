@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 
 from components.guard.attempts import Attempts, SlowLogin
 from components.guard.headers import SecurityHeaders
-from components.guard.limits import Limits
+from components.guard.limits import RequestLimits
 from components.guard.members import MembersOnly
 from components.guard.origin import OwnSite
 
@@ -28,7 +28,7 @@ def protect(app: FastAPI, accounts: Callable[[str, str], bool] | None = None, ho
     app.user_middleware[:0] = [
         Middleware(SecurityHeaders),
         Middleware(OwnSite, hosts=hosts),
-        Middleware(Limits),
+        Middleware(RequestLimits),
         Middleware(SlowLogin, attempts=attempts),
         Middleware(MembersOnly, gradio=app, accounts=accounts, attempts=attempts),
     ]

@@ -219,10 +219,9 @@ def _twin_of(question: Question, pool: ModelPool) -> Any:
 
 
 def _masks_of(outcome: Outcome) -> bytes:
-    from neuroal.runs.masks_file import save_masks
+    from neuroal.runs.masks_file import keep_twin
 
-    lm = outcome.language_model
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "masks.safetensors"
-        save_masks(path, outcome.twin, lm.model, [linear.path for linear in lm.stack.all_linears()])
+        keep_twin(path, outcome)
         return path.read_bytes()

@@ -23,7 +23,7 @@ from neuroal.runs.spec import RunSpec
 
 if TYPE_CHECKING:
     from neuroal.runs.pool import ModelPool
-    from neuroal.runs.run import Known, Outcome
+    from neuroal.runs.run import Known
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def _pool() -> ModelPool:
 
 
 def _events(asked: Part, pool: ModelPool) -> Generator[Event, None, Any]:
-    from neuroal.runs.masks_file import rebuilt_twin, save_masks
+    from neuroal.runs.masks_file import keep_twin, rebuilt_twin
     from neuroal.runs.run import measure, run
 
     spec, masks = asked.spec, Path(asked.masks)
@@ -114,11 +114,7 @@ def _events(asked: Part, pool: ModelPool) -> Generator[Event, None, Any]:
         twin = rebuilt_twin(masks, pool.get(spec.model, revision=spec.revision, dtype=spec.dtype))
         return measure(spec, twin, pool=pool, known=asked.known, spent=asked.spent)
 
-    def keep(outcome: Outcome) -> None:
-        lm = outcome.language_model
-        save_masks(masks, outcome.twin, lm.model, [linear.path for linear in lm.stack.all_linears()])
-
-    return run(spec, pool=pool, known=asked.known, keep=keep)
+    return run(spec, pool=pool, known=asked.known, keep=functools.partial(keep_twin, masks))
 
 
 Lend = Callable[[Callable[[Part], Generator[Told, None, None]]], Callable[[Part], Generator[Told, None, None]]]

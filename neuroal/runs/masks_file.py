@@ -24,6 +24,7 @@ from neuroal.twin import sparse_twin
 
 if TYPE_CHECKING:
     from neuroal.models.loading import LanguageModel
+    from neuroal.runs.run import Outcome
 
 GONE = "The pruned weights of this run are gone or damaged; run it again."
 
@@ -51,6 +52,12 @@ def save_masks(path: Path, twin: nn.Module, dense: nn.Module, linears: Iterable[
 
 
 @torch.no_grad()
+def keep_twin(path: Path, outcome: Outcome) -> None:
+    """As :func:`save_masks`, of what came of a run: all that a rebuilt twin needs beside the dense model."""
+    lm = outcome.language_model
+    save_masks(path, outcome.twin, lm.model, [linear.path for linear in lm.stack.all_linears()])
+
+
 def apply_masks(path: Path, twin: nn.Module, linears: Iterable[str]) -> None:
     """Makes ``twin`` (a sparse twin of the same dense model) the pruned model that was saved.
 

@@ -257,11 +257,10 @@ class Workshop:
             return
 
         def keep(outcome: Outcome) -> None:
-            from neuroal.runs.masks_file import save_masks
+            from neuroal.runs.masks_file import keep_twin
 
-            lm = outcome.language_model
-            save_masks(self._masks(run_id), outcome.twin, lm.model, [x.path for x in lm.stack.all_linears()])
-            self._remember(run_id, lm, outcome.twin)
+            keep_twin(self._masks(run_id), outcome)
+            self._remember(run_id, outcome.language_model, outcome.twin)
 
         yield from run(spec, pool=self.pool, known=known(records), keep=keep)
 

@@ -20,7 +20,7 @@ from components.guard import limits
 from components.guard.accounts import SHORTEST, Accounts, accounts_from_environment
 from components.guard.attempts import FREE, LONGEST, Attempts, SlowLogin
 from components.guard.headers import HEADERS, SecurityHeaders
-from components.guard.limits import Limits, most_bytes, most_seconds
+from components.guard.limits import RequestLimits, most_bytes, most_seconds
 from components.guard.members import MembersOnly
 from components.guard.origin import OwnSite, hosts_from_environment, is_from_another_site
 from neuroal.errors import UserError
@@ -66,7 +66,7 @@ async def dribbled(parts: int, size: int) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("stated", [True, False])
 def test_a_body_is_taken_in_up_to_its_size_and_no_further(stated: bool) -> None:
-    app = Limits(echo, most=lambda _: 1000)
+    app = RequestLimits(echo, most=lambda _: 1000)
     body = (lambda n: b"x" * n) if stated else (lambda n: dribbled(n // 100, 100))
     assert asked(app, "POST", content=body(1000)).json()["bytes"] == 1000
     refused = asked(app, "POST", content=body(1100))
@@ -81,7 +81,7 @@ def test_an_app_that_swallows_the_fault_does_not_answer_in_its_place() -> None:
             return PlainTextResponse("all is well")
         return PlainTextResponse("small")
 
-    app = Limits(answering(careless), most=lambda _: 1000)
+    app = RequestLimits(answering(careless), most=lambda _: 1000)
     assert asked(app, "POST", content=dribbled(20, 100)).status_code == 413
     assert asked(app, "POST", content=dribbled(2, 100)).text == "small"
 
@@ -102,8 +102,8 @@ def test_a_length_that_is_none_is_refused(length: str) -> None:
     ],
 )
 def test_long_headers_and_addresses_are_refused(more: dict[str, Any]) -> None:
-    assert asked(Limits(echo), **more).status_code == 431
-    assert asked(Limits(echo), headers={"x": "1"}).status_code == 200
+    assert asked(RequestLimits(echo), **more).status_code == 431
+    assert asked(RequestLimits(echo), headers={"x": "1"}).status_code == 200
 
 
 def test_bundles_may_be_larger_than_questions() -> None:
@@ -125,9 +125,9 @@ def test_an_answer_that_does_not_begin_is_given_up_and_a_stream_is_not() -> None
 
         return StreamingResponse(parts())
 
-    given_up = asked(Limits(answering(slow), seconds=lambda _: 0.05))
+    given_up = asked(RequestLimits(answering(slow), seconds=lambda _: 0.05))
     assert given_up.status_code == 503 and "given up" in given_up.json()["error"]
-    assert asked(Limits(answering(stream), seconds=lambda _: 0.05)).text == "0123"
+    assert asked(RequestLimits(answering(stream), seconds=lambda _: 0.05)).text == "0123"
 
 
 def test_a_fault_of_the_app_goes_on_its_way() -> None:
@@ -135,7 +135,7 @@ def test_a_fault_of_the_app_goes_on_its_way() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        asked(Limits(answering(broken)))
+        asked(RequestLimits(answering(broken)))
 
 
 # --- who asks -------------------------------------------------------------------------------------------------------

@@ -290,12 +290,11 @@ def test_cancelling_leaves_the_dense_model_bit_identical(
     assert kinds(workshop.jobs, run_id)[-2:] == [where, "RunCancelled"]
 
 
-def test_closing_while_a_model_loads(
+@pytest.fixture
+def loading(
     open_workshop: Open, language_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The load cannot be broken off, but the run stops waiting for it at the next sign of life."""
-    from neuroal import background
-
+) -> Iterator[tuple[Workshop, str, threading.Event]]:
+    """A workshop, a run whose model is being loaded there, and what lets the load come to its end."""
     begun, gate = threading.Event(), threading.Event()
 
     def load(name: str, **_: Any) -> LanguageModel:
@@ -303,11 +302,22 @@ def test_closing_while_a_model_loads(
         assert gate.wait(PATIENCE)
         return language_model
 
-    monkeypatch.setattr(background, "HEARTBEAT", 0.01)
     monkeypatch.setattr(pools, "load", load)
     workshop = open_workshop()
     run_id = workshop.jobs.start(RunSpec(model="random", **SMALL))
     assert begun.wait(PATIENCE)
+    yield workshop, run_id, gate
+    gate.set()
+
+
+def test_closing_while_a_model_loads(
+    loading: tuple[Workshop, str, threading.Event], open_workshop: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The load cannot be broken off, but the run stops waiting for it at the next sign of life."""
+    from neuroal import background
+
+    workshop, run_id, gate = loading
+    monkeypatch.setattr(background, "HEARTBEAT", 0.01)
     workshop.close()
     assert workshop.jobs.status(run_id) == "interrupted"
     gate.set()
@@ -315,19 +325,9 @@ def test_closing_while_a_model_loads(
 
 
 def test_stopping_waits_once_for_a_run_that_says_nothing_and_then_hears_no_more_of_it(
-    open_workshop: Open, language_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    loading: tuple[Workshop, str, threading.Event], open_workshop: Open
 ) -> None:
-    begun, gate = threading.Event(), threading.Event()
-
-    def load(name: str, **_: Any) -> LanguageModel:
-        begun.set()
-        assert gate.wait(PATIENCE)
-        return language_model
-
-    monkeypatch.setattr(pools, "load", load)
-    workshop = open_workshop()
-    run_id = workshop.jobs.start(RunSpec(model="random", **SMALL))
-    assert begun.wait(PATIENCE)
+    workshop, run_id, gate = loading
     started = time.monotonic()
     workshop.stop(0.05)
     told = workshop.jobs.read(run_id)[0]
