@@ -12,7 +12,7 @@ import time
 import gradio as gr
 
 from neuroal.runs.workshop import Workshop
-from neuroal.threads import end_at_the_latest
+from neuroal.threads import end_at_the_latest, end_without_threads
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ def serve_until_told(page: gr.Blocks, workshop: Workshop) -> None:
         workshop.stop(RUNS_SECONDS)  # before the page: viewers are told how their run ended
         close_page(page)
         workshop.close()
+    end_without_threads()
 
 
 def close_page(page: gr.Blocks, patience: float = VIEWERS_SECONDS) -> None:

@@ -9,6 +9,7 @@ a lambda candidate on SmolLM2 took 3.6 s (7.2 CPU-s) spinning, 3.7 s asleep at o
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -55,3 +56,26 @@ def end_at_the_latest(seconds: float) -> None:
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
+
+
+_codes: list[int] = []
+
+
+def end_without_threads(code: int = 0) -> None:
+    """Once the main thread returns, the process ends with this exit code, after all that was registered for its end.
+
+    Python would go on and take itself apart, and stop whatever thread comes back from a product meanwhile; inside torch
+    that aborts the process (SIGABRT in the place of the exit code).
+    """
+    _codes.append(code)
+
+
+@atexit.register  # with the import of the package, before anyone else's: what was registered last is called first
+def _leave() -> None:
+    if not _codes:
+        return
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(_codes[-1])

@@ -53,3 +53,19 @@ def test_a_process_ends_although_a_download_hangs() -> None:
         "Pool().submit(time.sleep, 60); threads.end_at_the_latest(0.5)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=50).returncode == 0
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_process_ends_in_the_middle_of_a_product(ended: bool) -> None:
+    """Also what was registered for the end is done, and what was printed is seen; Python by itself would abort."""
+    code = (
+        "import atexit, sys, threading, time; from neuroal import threads; import torch\n"
+        "layer, going = torch.nn.Linear(700, 700), threading.Event(); atexit.register(print, 'done')\n"
+        "def work():\n"
+        "    while True: layer(torch.ones(700, 700)); going.set()\n"
+        "for _ in range(2): threading.Thread(target=work, daemon=True).start()\n"
+        "going.wait(); ended = sys.argv[1] == 'True' and threads.end_without_threads(7)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code, str(ended)], timeout=60, stdout=subprocess.PIPE, text=True)
+    assert answer.stdout == "done\n"
+    assert (answer.returncode == 7) is ended

@@ -56,6 +56,7 @@ _TROUBLES = {
     "no space left": DISK_FULL,
     "malformed": DAMAGED,
     "not a database": DAMAGED,
+    "no such table": DAMAGED,  # cut to nothing while the app goes on: an empty file is a database for SQLite
     "readonly": UNWRITABLE,
     "unable to open": UNWRITABLE,
     "disk i/o error": UNWRITABLE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,14 +42,14 @@ def overwrite(file: Path) -> None:
 
 
 def scribble(file: Path) -> None:
-    """Bytes in the middle: the database still opens."""
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2 : len(content) // 2 + 5000] = os.urandom(5000)
-    file.write_bytes(content)
+    """Bytes in the middle: the database still opens. In place, as a failing disk does it: never is the file empty."""
+    with file.open("r+b") as stream:
+        stream.seek(file.stat().st_size // 2)
+        stream.write(random.Random(0).randbytes(5000))
 
 
 def cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    os.truncate(file, file.stat().st_size // 2)
 
 
 @pytest.mark.parametrize("damage", [overwrite, scribble, cut])
@@ -127,6 +128,16 @@ def test_damage_that_is_met_later_is_a_sentence_and_mended_by_the_next_start(
         workshop.jobs.store.events("a")
     workshop.close()
     assert open_workshop().notices
+
+
+def test_a_file_that_was_emptied_meanwhile_is_damaged(tmp_path: Path) -> None:
+    """For SQLite it is a database without tables."""
+    fill(tmp_path)
+    store = Store(tmp_path)
+    store.close()
+    os.truncate(tmp_path / "runs.sqlite", 0)
+    with pytest.raises(UserError, match="is damaged; start the app again"):
+        store.events("a")
 
 
 # --- a disk that is full --------------------------------------------------------------------------------------------
