@@ -45,6 +45,7 @@ def answers(
     sides: tuple[str, str] = USUAL,
     titles: tuple[str, str] | None = None,
     owner: str = "",
+    address: str = "",
     **given: Any,
 ) -> Iterator[dict[str, Any]]:
     """Values for the display, about ten a second; whatever goes wrong ends in one sentence.
@@ -54,6 +55,7 @@ def answers(
         sides: who answers, see ``components/sides.py``.
         titles: what they are called; None for the usual.
         owner: who asks; people take turns.
+        address: from where; whoever asks very often comes after the others.
         given: the fields of ``neuroal.generation.Settings``.
     """
     value = shown("preparing", PREPARING, titles=titles)
@@ -65,7 +67,8 @@ def answers(
         with workshop.answering.ticket(owner) as ticket:
             for before in until_its_turn(ticket):
                 yield {**value, "note": waiting_words(before) if before else PREPARING}
-            with closing(_stream(workshop, asked, prompt, chat, given, titles)) as values:
+            how = {"chat": chat, "aside": workshop.answered.is_fast(address)}
+            with closing(_stream(workshop, asked, prompt, how, given, titles)) as values:
                 for value in values:
                     yield value
     except UserError as refusal:
@@ -79,7 +82,7 @@ def _stream(
     workshop: Workshop,
     sides: tuple[str, ...],
     prompt: str,
-    chat: bool,
+    how: dict[str, bool],
     given: dict[str, Any],
     titles: tuple[str, str] | None,
 ) -> Generator[dict[str, Any], None, None]:
@@ -88,8 +91,8 @@ def _stream(
 
     settings: Settings = Settings(**given)
     lm, left, right = models_of(workshop, *sides)
-    note = NO_TEMPLATE if chat and not lm.tokenizer.chat_template else ""
-    with closing(generate_pair(left, right, lm.tokenizer, prompt, settings, chat=chat)) as pairs:
+    note = NO_TEMPLATE if how["chat"] and not lm.tokenizer.chat_template else ""
+    with closing(generate_pair(left, right, lm.tokenizer, prompt, settings, **how)) as pairs:
         for pair in pairs:
             done = pair.dense.done and pair.pruned.done
             yield shown("finished" if done else "answering", note, pair, titles)

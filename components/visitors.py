@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
+from starlette.datastructures import Headers
 
 from neuroal.models.access import acting_for
 from neuroal.runs.workshop import Workshop
+
+# Addresses of the machine itself.
+HERE = ("127.0.0.1", "::1")
 
 
 def oauth_token(request: Any) -> str | None:
@@ -31,8 +35,19 @@ def oauth_token(request: Any) -> str | None:
 def address(request: Any) -> str:
     """Who somebody is, by login or else by where they are; all that are behind one address are one."""
     user = request.username if isinstance(request, gr.Request) else None
-    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
-    return user or forwarded or (request.client.host if request.client else "")
+    return user or _first(request.headers.get("x-forwarded-for", "")) or (request.client.host if request.client else "")
+
+
+def address_in(scope: Mapping[str, Any]) -> str:
+    """As :func:`address`, before it is known who has logged in; "" for a request of this machine itself, or of a proxy
+    on it that does not say whose it is."""
+    forwarded = _first(Headers(scope=scope).get("x-forwarded-for", ""))
+    host = (scope.get("client") or ("",))[0]
+    return forwarded or ("" if host in HERE else host)
+
+
+def _first(forwarded: str) -> str:
+    return forwarded.split(",")[0].strip()
 
 
 @contextmanager

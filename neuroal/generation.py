@@ -21,6 +21,7 @@ from neuroal.heap import working_heap
 from neuroal.models.containment import tokenizing
 from neuroal.residence import execution_device
 from neuroal.templates.rendering import RENDERER
+from neuroal.threads import stand_back
 from neuroal.twin import skeleton
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,14 @@ class Pair:
 
 
 def generate_pair(
-    dense: nn.Module, pruned: nn.Module, tokenizer: Any, prompt: str, settings: Settings, *, chat: bool
+    dense: nn.Module,
+    pruned: nn.Module,
+    tokenizer: Any,
+    prompt: str,
+    settings: Settings,
+    *,
+    chat: bool,
+    aside: bool = False,
 ) -> Generator[Pair, None, None]:
     """Streams both answers about ten times a second; closing the generator stops both within a few tokens.
 
@@ -111,6 +119,7 @@ def generate_pair(
 
     Args:
         chat: wrap the prompt in the tokenizer's chat template, where it has one.
+        aside: compute with what other answers leave over, as runs do.
 
     Raises:
         UserError: the prompt is empty or too long.
@@ -121,7 +130,7 @@ def generate_pair(
     started = time.perf_counter()
     try:
         for name, model in zip(SIDES, (dense, pruned), strict=True):
-            arguments = (name, model, tokenizer, prompt_ids, settings, stop, news)
+            arguments = (name, model, tokenizer, prompt_ids, settings, stop, news, aside)
             threading.Thread(target=_answer, args=arguments, daemon=True, name=f"generate-{name}").start()
         while not all(stream.done for stream in streams.values()):
             _take(news, streams, started)
@@ -243,9 +252,12 @@ def _answer(
     settings: Settings,
     stop: threading.Event,
     news: queue.SimpleQueue[_News],
+    aside: bool,
 ) -> None:
     """One side, in its own thread; always ends with a closing message."""
     error = ""
+    if aside:
+        stand_back()
     try:
         # A token is hundreds of small operations: what each costs the interpreter, the other side waits for.
         with working_heap(), torch.inference_mode():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 import time
 from itertools import pairwise
+from threading import get_native_id
 from typing import Any
 
 import pytest
@@ -23,6 +26,7 @@ from neuroal.generation import (
     split_at,
 )
 from neuroal.models.loading import LanguageModel
+from neuroal.threads import NICENESS
 from neuroal.twin import skeleton, sparse_twin
 
 PROMPT = "Once upon a time there was"
@@ -142,6 +146,20 @@ def test_updates_are_snapshots_that_grow(tiny: LanguageModel) -> None:
     lengths = [len(update.dense.ids) for update in updates]
     assert lengths == sorted(lengths) and lengths[-1] <= 64
     assert all(later.dense.text.startswith(sooner.dense.text) for sooner, later in pairwise(updates))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a thread has a priority of its own on Linux only")
+@pytest.mark.parametrize("aside", [False, True])
+def test_an_answer_may_come_after_others(tiny: LanguageModel, aside: bool) -> None:
+    seen = set()
+    note = tiny.model.register_forward_pre_hook(lambda *_: seen.add(os.getpriority(os.PRIO_PROCESS, get_native_id())))
+    try:
+        settings = Settings(max_tokens=2)
+        list(generate_pair(tiny.model, tiny.model, tiny.tokenizer, PROMPT, settings, chat=False, aside=aside))
+    finally:
+        note.remove()
+    usual = os.getpriority(os.PRIO_PROCESS, get_native_id())
+    assert seen == {NICENESS if aside else usual}
 
 
 def test_nothing_is_printed(tiny: LanguageModel, caplog: pytest.LogCaptureFixture, recwarn: Any) -> None:

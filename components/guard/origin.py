@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.incoming import is_from_another_site, name_of
 from components.refusals import refusal
+from components.visitors import HERE
 from neuroal.errors import UserError
 
 FOREIGN = (
@@ -30,8 +31,7 @@ NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+:[0-9a-f:.]+:[0-9a-f:.]*|::1")
 # Methods that change nothing.
 SAFE = ("GET", "HEAD", "OPTIONS")
 
-# Addresses of the machine itself, and headers that a proxy on it adds: behind one, names are the proxy's business.
-HERE = ("127.0.0.1", "::1")
+# Headers that a proxy on this machine adds: behind one, names are the proxy's business.
 FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "x-real-ip", "via")
 
 

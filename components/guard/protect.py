@@ -12,6 +12,7 @@ from components.guard.headers import SecurityHeaders
 from components.guard.limits import RequestLimits
 from components.guard.members import MembersOnly
 from components.guard.origin import OwnSite
+from components.guard.pacing import Paced
 
 
 def protect(app: FastAPI, accounts: Callable[[str, str], bool] | None = None, hosts: Collection[str] = ()) -> None:
@@ -28,6 +29,7 @@ def protect(app: FastAPI, accounts: Callable[[str, str], bool] | None = None, ho
     app.user_middleware[:0] = [
         Middleware(SecurityHeaders),
         Middleware(OwnSite, hosts=hosts),
+        Middleware(Paced),
         Middleware(RequestLimits),
         Middleware(SlowLogin, attempts=attempts),
         Middleware(MembersOnly, gradio=app, accounts=accounts, attempts=attempts),

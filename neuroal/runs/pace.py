@@ -1,4 +1,4 @@
-"""How often one person may ask: whoever does it without end is told to wait, and the others notice nothing."""
+"""How often one person asks: whoever does it without end has to wait, or comes last, and the others notice nothing."""
 
 from __future__ import annotations
 
@@ -40,10 +40,7 @@ class Pace:
             return
         with self._lock:
             now = self._clock()
-            asked = self._asked.setdefault(who, deque())
-            self._asked.move_to_end(who)
-            while asked and asked[0] <= now - self.seconds:
-                asked.popleft()
+            asked = self._lately(who, now)
             if len(asked) >= self.most:
                 wait = math.ceil(asked[0] + self.seconds - now)
                 raise UserError(
@@ -51,5 +48,27 @@ class Pace:
                     f" wait {wait} s, then ask again."
                 )
             asked.append(now)
-            while len(self._asked) > REMEMBERED:
-                self._asked.popitem(last=False)
+
+    def is_fast(self, who: str) -> bool:
+        """Notes a request that is not refused; whether it is more than the person may."""
+        if not who:
+            return False
+        with self._lock:
+            now = self._clock()
+            asked = self._lately(who, now)
+            if len(asked) == self.most:
+                asked.popleft()
+                asked.append(now)
+                return True
+            asked.append(now)
+            return False
+
+    def _lately(self, who: str, now: float) -> deque[float]:
+        """When they asked, as far as it counts."""
+        asked = self._asked.setdefault(who, deque())
+        self._asked.move_to_end(who)
+        while asked and asked[0] <= now - self.seconds:
+            asked.popleft()
+        while len(self._asked) > REMEMBERED:
+            self._asked.popitem(last=False)
+        return asked

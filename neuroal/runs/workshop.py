@@ -53,6 +53,9 @@ CLOSING_SECONDS = 5.0
 # Questions that pairs of models answer at the same time; more would only make each of them slower.
 ANSWERS_AT_ONCE = 2
 
+# Answers that one address gets in a minute before those of others and the runs go first.
+ANSWERS_A_MINUTE = 12
+
 # A side that is no run.
 DENSE = "dense"
 
@@ -118,7 +121,7 @@ class Workshop:
         self.exporter = Exporter(self, self.disk.for_exports)
         limited = self.disk if self.disk.most is not None else None
         self.housekeeping = Housekeeping(self.jobs.store, self._forget, self.profile.retention_days, limited)
-        self.pace, self.answering = Pace(), Turns(ANSWERS_AT_ONCE)
+        self.pace, self.answering, self.answered = Pace(), Turns(ANSWERS_AT_ONCE), Pace(ANSWERS_A_MINUTE)
 
     @property
     def pool(self) -> ModelPool:

@@ -24,6 +24,7 @@ from neuroal.generation import Pair, Side
 from neuroal.models.loading import LanguageModel
 from neuroal.runs.events import RunFinished
 from neuroal.runs.jobs import Jobs
+from neuroal.runs.pace import Pace
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.store import Store
 from neuroal.runs.turns import Turns
@@ -36,7 +37,7 @@ class Shop:
 
     def __init__(self, lm: Any) -> None:
         self.lm = lm
-        self.answering = Turns(1)
+        self.answering, self.answered = Turns(1), Pace()
 
     def pair(self, run_id: str) -> tuple[Any, Any]:
         if run_id != "done":

@@ -86,3 +86,16 @@ def test_the_memory_of_a_pace_is_bounded() -> None:
     for i in range(REMEMBERED + 10):
         pace.admit(str(i))
     assert len(pace._asked) == REMEMBERED
+
+
+def test_whoever_asks_fast_is_known_and_not_refused() -> None:
+    now = [0.0]
+    pace = Pace(most=2, seconds=60, clock=lambda: now[0])
+    assert [pace.is_fast("ann") for _ in range(4)] == [False, False, True, True]
+    assert [pace.is_fast(who) for who in ("bob", "", "", "")] == [False] * 4
+    now[0] = 59.9
+    assert pace.is_fast("ann")
+    now[0] = 60.0
+    assert [pace.is_fast("ann") for _ in range(2)] == [False, True], "one of the last minute, then two"
+    now[0] = 500.0
+    assert not pace.is_fast("ann")
