@@ -28,6 +28,7 @@ with uncollected():
 
     from components.bundles import add_bundle_route
     from components.closing import serve_until_told
+    from components.departures import hush_departures
     from components.export_route import add_export_route
     from components.guard.accounts import MESSAGE, accounts_from_environment
     from components.guard.origin import hosts_from_environment
@@ -74,6 +75,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    hush_departures()
     sys.setswitchinterval(SWITCH_SECONDS)
     whose, tools = whose_from_environment(), wanted()
     accounts, hosts = accounts_from_environment(), hosts_from_environment()

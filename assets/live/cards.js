@@ -201,8 +201,11 @@
         button.setAttribute("aria-pressed", String(button.dataset.step === this.shown(state)));
     }
 
-    /** Forget what a person chose to look at. */
-    reset() { this.step = null; }
+    /** Forget what a person chose to look at, and what was drawn. */
+    reset() {
+      this.step = null;
+      this.node.hidden = true;
+    }
 
     /** Write the text alternative. */
     describe(state) {

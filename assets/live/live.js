@@ -11,7 +11,9 @@
   // The cards that have no plot, and the plots.
   const EVERYTHING = [...NeuroAL.FIGURES, "text", ...NeuroAL.TABLES, "config", "repeat"];
 
-  const DRAW_EVERY_MS = 90;
+  // From a drawing to the next one, and the rest after it as a multiple of what it took: whoever watches has other things
+  // to compute, a search on the same machine above all.
+  const DRAW_EVERY_MS = 90, REST = 5, LONGEST_REST_MS = 500;
   const SPEAK_EVERY_MS = 2000;
 
   // Which figures an event may change; kinds that are not listed change none.
@@ -33,7 +35,7 @@
      */
     constructor(element, options) {
       Object.assign(this, { element, options, value: { run: "" }, connection: null, plotly: null });
-      this.dirty = new Set();
+      Object.assign(this, { dirty: new Set(), drawing: false, rested: 0 });
       this.build();
       this.reset();
       this.watchPage();
@@ -126,6 +128,9 @@
       this.connected = false;
       this.say("");
       this.cards.forEach((card) => card.reset());
+      this.rested = 0;
+      setText(this.spoken, "");
+      this.drawHead(); // at once: nothing of another run may stand there, not for a moment
       this.touch(EVERYTHING);
     }
 
@@ -178,21 +183,28 @@
     }
 
     schedule() {
-      this.frame ??= requestAnimationFrame((now) => { this.frame = null; this.draw(now); });
+      if (this.drawing) return;
+      this.drawing = true;
+      const draw = () => { this.drawing = false; this.draw(); };
+      setTimeout(() => requestAnimationFrame(draw), this.rested - performance.now());
     }
 
-    draw(now) {
-      if (now - (this.drawn ?? -Infinity) < DRAW_EVERY_MS) return this.schedule();
-      this.drawn = now;
+    draw() {
+      const began = performance.now();
+      this.drawAll();
+      const ended = performance.now();
+      this.rested = Math.max(began + DRAW_EVERY_MS, ended + Math.min(REST * (ended - began), LONGEST_REST_MS));
+    }
+
+    drawAll() {
       this.drawHead();
-      if (!this.plotly || !this.grid.offsetWidth) return undefined; // drawn when they are there
+      if (!this.plotly || !this.grid.offsetWidth) return; // drawn when they are there
       const palette = NeuroAL.paletteOf(this.element, this.options.palettes);
       const names = [...this.dirty], marked = this.player.stepping ? this.player.current : null;
       this.dirty.clear();
       for (const card of this.cards)
         if (names.includes(card.name)) card.draw(this.plotly, this.state, palette, this.value.run, marked);
       if (this.finale) this.describe();
-      return undefined;
     }
 
     drawHead() {

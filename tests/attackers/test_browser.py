@@ -47,7 +47,9 @@ def errors() -> list[str]:
 @pytest.fixture
 def page(browser: Browser, url: str, errors: list[str]) -> Iterator[Page]:
     """A fresh profile that has logged in by the form; fails the test where the policy stops something of the page's."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, color_scheme="dark")
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 1000}, color_scheme="dark", reduced_motion="reduce"
+    )
     context.add_init_script(WATCH)
     opened = context.new_page()
     opened.on("pageerror", lambda error: errors.append(error.stack or str(error)))

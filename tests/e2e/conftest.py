@@ -31,8 +31,11 @@ def an_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A fresh profile; a request to any other host, or an error of a script, fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    """A fresh profile; a request to any other host, or an error of a script, fails the test.
+
+    It asks for little motion: else the example on the first page plays for 20 s, for half of a processor.
+    """
+    context = browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
     opened = context.new_page()
     foreign: list[str] = []
     errors: list[str] = []

@@ -51,7 +51,9 @@ def press_run(page: Page) -> str:
         page.wait_for_url(re.compile(r"\?run="), timeout=LONG)
     except TimeoutError as error:
         raise AssertionError(f"No run was started; the page says: {page.inner_text('#answer')}") from error
-    return re.search(r"run=([\w-]+)", page.url)[1]
+    run = re.search(r"run=([\w-]+)", page.url)[1]
+    page.wait_for_function("run => NeuroAL.shownRun === run", arg=run)  # no longer the example
+    return run
 
 
 def status(page: Page, says: str, timeout: int = LONG) -> None:

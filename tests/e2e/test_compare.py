@@ -19,6 +19,7 @@ from neuroal import generation
 from neuroal.errors import UserError
 from neuroal.generation import Pair, Side
 from neuroal.models.loading import LanguageModel
+from neuroal.runs.pace import Pace
 from neuroal.runs.turns import Turns
 from neuroal.twin import sparse_twin
 
@@ -39,6 +40,7 @@ class Shop:
     lm: LanguageModel
     twin: Any
     answering: Turns = field(default_factory=lambda: Turns(2))
+    answered: Pace = field(default_factory=Pace)
 
     def pair(self, run_id: str) -> tuple[Any, Any]:
         if run_id != "done":

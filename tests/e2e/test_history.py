@@ -180,7 +180,9 @@ def test_runs_compared_by_hand_and_by_link(page: Page, looked_at: Kept, browser:
     link = page.url
     assert link.endswith(f"?compare={','.join(runs)}")
 
-    with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as phone:
+    with browser.new_context(
+        viewport={"width": 390, "height": 844}, color_scheme="dark", reduced_motion="reduce"
+    ) as phone:
         other = phone.new_page()
         other.goto(link)
         expect(other.locator(".na-compared-perplexity .js-plotly-plot")).to_be_visible(timeout=LONG)

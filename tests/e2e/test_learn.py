@@ -14,6 +14,7 @@ SERIOUS = ("serious", "critical")
 
 
 def test_the_path_is_walked(page: Page, server: Server) -> None:
+    page.emulate_media(reduced_motion="no-preference")
     page.goto(f"{server.url}/?learn=alignment&set=sparsity:0.8,block:4")
     view, heading = page.locator(".na-learn"), page.locator(".na-lesson-title")
     expect(heading).to_have_text("4. What the next linear now receives")

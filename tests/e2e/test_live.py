@@ -196,8 +196,7 @@ def test_zoom_and_the_step_looked_at_survive_updates(page: Page, app: App, log: 
     assert ranges(page, "sparsity") == zoomed["sparsity"]
     assert len(traces(page, "heatmap")[0]["y"]) == 14
     page.get_by_role("button", name="Rows").click()
-    page.wait_for_timeout(350)
-    assert len(traces(page, "heatmap")[0]["y"]) == 15
+    page.wait_for_function(f"() => ({TRACES})('heatmap')[0].y.length === 15")
 
 
 def test_reload_attaches_again(page: Page, app: App, log: list[Record]) -> None:

@@ -43,7 +43,9 @@ def test_a_finished_run_is_measured_by_the_button(page: Page, server: Server, br
     card = json.loads(page.locator(".na-card-config .na-json").text_content() or "")
     assert card["spec"]["evaluations"] == ["perplexity", "divergence", "probes"]
 
-    with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as phone:
+    with browser.new_context(
+        viewport={"width": 390, "height": 844}, color_scheme="dark", reduced_motion="reduce"
+    ) as phone:
         other = phone.new_page()
         open_page(other, server, f"?run={run}")
         expect(other.locator(".na-card-probes")).to_be_visible(timeout=LONG)
@@ -70,7 +72,9 @@ def test_calibrations_are_drawn_beside_their_differences(page: Page, server: Ser
     alternative = page.locator(".na-card-spread .na-hidden")
     expect(alternative).to_contain_text(f"Over {len(told)} calibrations the pruned model's perplexity")
 
-    with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as phone:
+    with browser.new_context(
+        viewport={"width": 390, "height": 844}, color_scheme="dark", reduced_motion="reduce"
+    ) as phone:
         other = phone.new_page()
         open_page(other, server, f"?run={run}")
         expect(other.locator(".na-card-spread .js-plotly-plot .xtick").first).to_be_visible(timeout=LONG)

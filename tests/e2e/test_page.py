@@ -13,6 +13,7 @@ from tests.e2e.steps import LONG, SHORT, choose, field, open_page, plot, press_r
 
 
 def test_a_recorded_run_is_shown_before_anything_is_computed(page: Page, server: Server) -> None:
+    page.emulate_media(reduced_motion="no-preference")
     open_page(page, server)
     status(page, "set to zero by Wanda", SHORT)
     page.get_by_role("button", name="Show the end").click()

@@ -64,7 +64,7 @@ def space(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def page(browser: Browser) -> Iterator[Page]:
     """A fresh profile. On a Space, Gradio itself asks Hugging Face for the header above the page, and its font; here
     nobody answers. A request to anyone else, or an error of a script, fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    context = browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
     asked: set[str] = set()
     errors: list[str] = []
 
