@@ -25,6 +25,7 @@ from components.live import LiveRun, live_config
 from components.matrix_panel import MatrixPanel, wire_matrix
 from components.ratios import wire_ratios
 from components.refusal import refusal
+from components.sessions import share_settings
 from components.sides import wire_sides
 from components.starting import begin
 from components.sweep import build_sweep, wire_sweep
@@ -148,6 +149,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         wire_sides(compare.sides, compare_tab, listing, run_id)
         Endpoints(workshop, records.read, listing).offer(page)
     page._queue.sleep_when_free = QUEUE_SECONDS
+    share_settings(page)
     return page
 
 

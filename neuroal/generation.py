@@ -31,6 +31,9 @@ SIDES = ("dense", "pruned")
 # Seconds between two updates for a viewer.
 PERIOD = 0.1
 
+# Of an answer that makes way for others: after each token, as a multiple of what it took.
+ASIDE_REST = 2.0
+
 # Checked before the prompt is tokenized, so that a huge paste costs nothing.
 MAX_CHARACTERS = 20_000
 
@@ -119,7 +122,7 @@ def generate_pair(
 
     Args:
         chat: wrap the prompt in the tokenizer's chat template, where it has one.
-        aside: compute with what other answers leave over, as runs do.
+        aside: compute with what others leave over, and rest between tokens for as long as two take.
 
     Raises:
         UserError: the prompt is empty or too long.
@@ -266,7 +269,7 @@ def _answer(
                 input_ids=prompt_ids,
                 attention_mask=torch.ones_like(prompt_ids),
                 logits_processor=_sampling(settings),
-                stopping_criteria=[StopWhen(stop)],
+                stopping_criteria=[StopWhen(stop, ASIDE_REST if aside else 0.0)],
                 streamer=_ToQueue(name, news),
                 **greedy_options(model, tokenizer, settings),
             )
@@ -347,10 +350,19 @@ class _ToQueue(BaseStreamer):
 
 
 class StopWhen(StoppingCriteria):
-    """Ends every sequence once an event is set."""
+    """Ends every sequence once an event is set.
 
-    def __init__(self, stop: threading.Event) -> None:
-        self.stop = stop
+    Args:
+        rest: after each token, as a multiple of the time that it took. The threads of a process share its interpreter
+            whatever their priority, so that making way for others takes rests.
+    """
+
+    def __init__(self, stop: threading.Event, rest: float = 0.0) -> None:
+        self.stop, self.rest = stop, rest
+        self._begun = time.perf_counter()
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
+        if self.rest:
+            self.stop.wait(self.rest * (time.perf_counter() - self._begun))
+            self._begun = time.perf_counter()
         return torch.full((input_ids.shape[0],), self.stop.is_set(), dtype=torch.bool, device=input_ids.device)

@@ -15,12 +15,14 @@ import pytest
 import torch
 from torch import nn
 
+from neuroal import generation
 from neuroal.errors import UserError
 from neuroal.generation import (
     MAX_CHARACTERS,
     GumbelNoise,
     Pair,
     Settings,
+    StopWhen,
     first_difference,
     generate_pair,
     split_at,
@@ -160,6 +162,19 @@ def test_an_answer_may_come_after_others(tiny: LanguageModel, aside: bool) -> No
         note.remove()
     usual = os.getpriority(os.PRIO_PROCESS, get_native_id())
     assert seen == {NICENESS if aside else usual}
+
+
+def test_who_makes_way_rests_for_as_long_as_asked_after_each_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, rests, stop = [10.0], [], threading.Event()
+    monkeypatch.setattr(generation.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(stop, "wait", lambda seconds: rests.append(seconds) or now.__setitem__(0, now[0] + seconds))
+    ids, usual, resting = torch.zeros(1, 1), StopWhen(stop), StopWhen(stop, rest=2.0)
+    for took in (0.5, 0.25):
+        now[0] += took
+        assert [bool(each(ids, ids)) for each in (usual, resting)] == [False, False]
+    assert rests == [1.0, 0.5], "the rest itself is no work"
+    stop.set()
+    assert bool(usual(ids, ids))
 
 
 def test_nothing_is_printed(tiny: LanguageModel, caplog: pytest.LogCaptureFixture, recwarn: Any) -> None:
