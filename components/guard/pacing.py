@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from components.refusals import refusal
 from components.visitors import address_in
 
-# Calls that an address may make at once: a class of forty that opens the page together makes ten each. Then so many in a
-# second, of which each costs the server about a hundredth of one.
+# Calls that an address may make at once: a class of forty that opens the page together makes ten each. Then so many in
+# a second, of which each costs the server about a hundredth of one.
 BURST, RATE = 400.0, 10.0
 
 # Seconds that a call is held back at most; with more than that it is refused.
