@@ -102,8 +102,12 @@ def view_gradio(home: str, runs: list[str]) -> None:
         with httpx.Client(base_url=home, timeout=120) as http:
             event = http.post("/gradio_api/call/watch", json={"data": [run]}).raise_for_status().json()["event_id"]
             with http.stream("GET", f"/gradio_api/call/watch/{event}") as answer:
+                kind = ""
                 for line in answer.iter_lines():
-                    if line.startswith("data: [") and (records := json.loads(line[6:])[0]):
+                    if line.startswith("event: "):
+                        kind = line[7:]
+                    # What is complete is the last value once more.
+                    elif kind == "generating" and line.startswith("data: [") and (records := json.loads(line[6:])[0]):
                         now = time.time()
                         arrivals[index] += [(now, record["n"]) for record in records]
                 received[index] = answer.num_bytes_downloaded
