@@ -31,6 +31,7 @@ with uncollected():
     from components.departures import hush_departures
     from components.export_route import add_export_route
     from components.guard.accounts import MESSAGE, accounts_from_environment
+    from components.guard.headers import IN_THE_PAGE
     from components.guard.origin import hosts_from_environment
     from components.guard.protect import protect
     from components.learn_route import Lessons, add_learn_route
@@ -97,6 +98,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
         theme=gr.themes.Default(font=["ui-sans-serif", "system-ui", "sans-serif"]),  # fonts of the system, none fetched
         css_paths=[ASSETS / "style.css"],
         footer_links=["api", "settings"],
+        head=IN_THE_PAGE,
         show_error=True,
         auth=accounts,
         enable_monitoring=False,  # its address, which lets in whoever has it, would be printed into the log

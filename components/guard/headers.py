@@ -28,8 +28,17 @@ POLICY = {
     "frame-ancestors": FRAMES,
 }
 
+
+def _policy(*without: str) -> str:
+    return "; ".join(" ".join((name, *sources)) for name, sources in POLICY.items() if name not in without)
+
+
+# The same for the head of the page, which with server-side rendering another server sends, without headers of ours. Who
+# may frame a page cannot be said there.
+IN_THE_PAGE = f'<meta http-equiv="Content-Security-Policy" content="{_policy("frame-ancestors")}">'
+
 HEADERS = {
-    "Content-Security-Policy": "; ".join(" ".join((name, *sources)) for name, sources in POLICY.items()),
+    "Content-Security-Policy": _policy(),
     "X-Content-Type-Options": "nosniff",
     # The address of a run is what lets people look at it: it is told to no other site.
     "Referrer-Policy": "same-origin",

@@ -26,6 +26,14 @@ SPACE = {
     "MEMORY": "16Gi", "GRADIO_SERVER_NAME": "0.0.0.0", "NEUROAL_DEFAULT_MODEL": "tiny",
 }  # fmt: skip
 
+# What the browser's policy says to a picture of another host.
+PICTURE = """() => new Promise((told) => {
+    document.addEventListener("securitypolicyviolation", (event) => told(event.effectiveDirective));
+    const picture = new Image();
+    picture.onerror = () => setTimeout(() => told("nothing"), 2000);
+    picture.src = "https://evil.example/a.png";
+})"""
+
 # Gradio renders on the server by Node of this version.
 NODE = 24
 
@@ -124,6 +132,7 @@ def test_a_stranger_is_told_what_is_not_allowed_and_sees_no_runs_of_others(space
     assert "run=" not in page.url
     page.get_by_role("tab", name="History").click()
     expect(page.locator(".na-history").first).to_contain_text("No run of this browser yet.")
+    assert page.evaluate(PICTURE) == "img-src", "no picture of another host is fetched, whoever sent the page"
 
 
 def test_the_front_matter_is_what_a_space_needs() -> None:
