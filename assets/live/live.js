@@ -13,7 +13,7 @@
 
   // From a drawing to the next one, and the rest after it as a multiple of what it took: whoever watches has other things
   // to compute, a search on the same machine above all.
-  const DRAW_EVERY_MS = 90, REST = 5, LONGEST_REST_MS = 500;
+  const DRAW_EVERY_MS = 90, REST = 3, LONGEST_REST_MS = 250;
   const SPEAK_EVERY_MS = 2000;
 
   // Which figures an event may change; kinds that are not listed change none.

@@ -48,10 +48,10 @@ SEARCH: dict[str, Any] = {"top_up": "neuroal", "step": "both", "mode": "exact"}
 # Runs in the page: when the live view drew, and the number of the last record that the picture holds.
 NOTE_DRAWING = """() => {
   window.drawings = [];
-  const draw = NeuroAL.LiveView.prototype.draw;
-  NeuroAL.LiveView.prototype.draw = function (now) {
-    draw.call(this, now);
-    if (this.drawn === now && this.plotly && this.grid.offsetWidth)
+  const draw = NeuroAL.LiveView.prototype.drawAll;
+  NeuroAL.LiveView.prototype.drawAll = function () {
+    draw.call(this);
+    if (this.plotly && this.grid.offsetWidth)
       window.drawings.push([Date.now() / 1000, this.state.last]);
   };
 }"""

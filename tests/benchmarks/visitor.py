@@ -25,7 +25,8 @@ class Visitor:
         self.http = httpx.Client(base_url=home, timeout=120)
         config = self.http.get("/config").raise_for_status().json()
         self.handlers: list[dict[str, Any]] = config["dependencies"]
-        self.components = {_name(c["type"], c["props"]): c["id"] for c in config["components"]}
+        # The first of a name: those of the endpoints come after the page's own.
+        self.components = {_name(c["type"], c["props"]): c["id"] for c in reversed(config["components"])}
 
     def handler(self, component: str, event: str, answers: str | None = None) -> dict[str, Any]:
         """The handler of a component's event; ``answers`` names a component among its outputs, where it has several."""
