@@ -55,7 +55,7 @@ def answers(
         sides: who answers, see ``components/sides.py``.
         titles: what they are called; None for the usual.
         owner: who asks; people take turns.
-        address: from where; whoever asks very often comes after the others.
+        address: from where, empty for this machine itself; whoever asks very often comes after the others.
         given: the fields of ``neuroal.generation.Settings``.
     """
     value = shown("preparing", PREPARING, titles=titles)

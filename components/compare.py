@@ -16,7 +16,7 @@ import gradio as gr
 
 from components.answers import EMPTY, NO_RUN, TITLES, answers, cleared, ready, shown, stopped, titles
 from components.sides import DENSE, OPEN, Sides, build_sides
-from components.visitors import address
+from components.visitors import stranger
 
 if TYPE_CHECKING:
     from components.listing import Listing
@@ -143,7 +143,7 @@ def wire_compare(
     ) -> Iterator[dict[str, Any]]:
         given = {"temperature": temperature, "top_p": top_p, "seed": seed or 0} if mode == SAMPLED else {}
         chosen = {"sides": (left, right), "titles": titles(listing, left, right)}
-        who = {"owner": request.session_hash or "", "address": address(request)}
+        who = {"owner": request.session_hash or "", "address": stranger(request)}
         yield from answers(workshop, run, prompt, chat=chat, max_tokens=int(max_tokens), **chosen, **who, **given)
 
     asked = [compare.prompt, compare.chat, compare.mode, compare.temperature, compare.top_p, compare.seed]

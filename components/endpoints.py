@@ -21,7 +21,7 @@ from components.listing import Listing, Read
 from components.sides import DENSE
 from components.starting import begin
 from components.stream import finite
-from components.visitors import address, starting
+from components.visitors import starting, stranger
 from neuroal.errors import UserError
 from neuroal.importing import import_engine
 from neuroal.runs.history import Query
@@ -241,7 +241,7 @@ class Endpoints:
                     yield told.answered(Pair(Side(), Side(), None), waiting_words(before), against == DENSE)
                 lm, left, right = models_of(self.workshop, against, run)
                 note = NO_TEMPLATE if chat and not lm.tokenizer.chat_template else ""
-                how = {"chat": bool(chat), "aside": self.workshop.answered.is_fast(address(request))}
+                how = {"chat": bool(chat), "aside": self.workshop.answered.is_fast(stranger(request))}
                 with closing(generate_pair(left, right, lm.tokenizer, prompt, settings, **how)) as pairs:
                     for pair in pairs:
                         yield finite(told.answered(pair, note, against == DENSE))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
-from starlette.datastructures import Headers
 
 from neuroal.models.access import acting_for
 from neuroal.runs.workshop import Workshop
@@ -34,30 +33,27 @@ def oauth_token(request: Any) -> str | None:
 
 def address(request: Any) -> str:
     """Who somebody is, by login or else by where they are; all that are behind one address are one."""
+    return stranger(request) or (request.client.host if request.client else "")
+
+
+def stranger(request: Any) -> str:
+    """The same, but "" for whoever asks from this machine itself, which is theirs, and for a proxy on it that does not
+    say for whom it asks."""
     user = request.username if isinstance(request, gr.Request) else None
-    return user or _first(request.headers.get("x-forwarded-for", "")) or (request.client.host if request.client else "")
-
-
-def address_in(scope: Mapping[str, Any]) -> str:
-    """As :func:`address`, before it is known who has logged in; "" for a request of this machine itself, or of a proxy
-    on it that does not say whose it is."""
-    forwarded = _first(Headers(scope=scope).get("x-forwarded-for", ""))
-    host = (scope.get("client") or ("",))[0]
-    return forwarded or ("" if host in HERE else host)
-
-
-def _first(forwarded: str) -> str:
-    return forwarded.split(",")[0].strip()
+    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
+    host = request.client.host if request.client else ""
+    return user or forwarded or ("" if host in HERE else host)
 
 
 @contextmanager
 def starting(workshop: Workshop, request: Any) -> Iterator[None]:
-    """As :func:`visiting`, for what starts work on the server: only so often in a minute from one place.
+    """As :func:`visiting`, for what starts work on the server: only so often in a minute from one place, but for this
+    machine itself.
 
     Raises:
         UserError: it is asked too fast.
     """
-    workshop.pace.admit(address(request))
+    workshop.pace.admit(stranger(request))
     with visiting(request):
         yield
 

@@ -8,10 +8,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.refusals import refusal
-from components.visitors import address_in
+from components.visitors import stranger
 
 # Calls that an address may make at once: a class of forty that opens the page together makes ten each. Then so many in
 # a second, of which each costs the server about a hundredth of one.
@@ -69,7 +70,7 @@ class Paced:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and _is_call(scope["path"]):
-            wait = self.bucket.take(address_in(scope))
+            wait = self.bucket.take(stranger(Request(scope)))
             if wait > LONGEST:
                 seconds = math.ceil(wait - LONGEST)
                 answer = refusal(TOO_FAST.format(rate=self.bucket.rate, seconds=seconds), 429)
