@@ -52,7 +52,7 @@ def press_run(page: Page) -> str:
     except TimeoutError as error:
         raise AssertionError(f"No run was started; the page says: {page.inner_text('#answer')}") from error
     run = re.search(r"run=([\w-]+)", page.url)[1]
-    page.wait_for_function("run => NeuroAL.shownRun === run", arg=run)  # no longer the example
+    page.wait_for_function("run => window.NeuroAL?.shownRun === run", arg=run)  # no longer the example
     return run
 
 
