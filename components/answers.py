@@ -64,13 +64,14 @@ def answers(
             raise UserError(NO_RUN)
         yield value
         asked = tuple(run if side == OPEN else side for side in sides)
-        with workshop.answering.ticket(owner) as ticket:
-            for before in until_its_turn(ticket):
-                yield {**value, "note": waiting_words(before) if before else PREPARING}
-            how = {"chat": chat, "aside": workshop.answered.is_fast(address)}
-            with closing(_stream(workshop, asked, prompt, how, given, titles)) as values:
-                for value in values:
-                    yield value
+        with closing(paired(workshop, asked, prompt, chat=chat, owner=owner, address=address, **given)) as found:
+            for note, pair in found:
+                if pair is None:
+                    yield {**value, "note": note or PREPARING}
+                    continue
+                done = pair.dense.done and pair.pruned.done
+                value = shown("finished" if done else "answering", note, pair, titles)
+                yield value
     except UserError as refusal:
         yield {**value, "phase": "refused", "note": str(refusal)}
     except Exception:
@@ -78,24 +79,31 @@ def answers(
         yield {**value, "phase": "refused", "note": FAULT}
 
 
-def _stream(
-    workshop: Workshop,
-    sides: tuple[str, ...],
-    prompt: str,
-    how: dict[str, bool],
-    given: dict[str, Any],
-    titles: tuple[str, str] | None,
-) -> Generator[dict[str, Any], None, None]:
+def paired(
+    workshop: Workshop, sides: tuple[str, ...], prompt: str, *, chat: bool, owner: str, address: str, **given: Any
+) -> Generator[tuple[str, Pair | None], None, None]:
+    """What there is to say, and both answers so far; None in their place while others are answered first.
+
+    Args:
+        sides: two runs, or the dense model and a run.
+        owner, address, given: as of :func:`answers`.
+
+    Raises:
+        UserError: it cannot be answered, or this person is being answered already.
+    """
     import_engine()  # torch and transformers: only once they are needed
     from neuroal.generation import Settings, generate_pair
 
     settings: Settings = Settings(**given)
-    lm, left, right = models_of(workshop, *sides)
-    note = NO_TEMPLATE if how["chat"] and not lm.tokenizer.chat_template else ""
-    with closing(generate_pair(left, right, lm.tokenizer, prompt, settings, **how)) as pairs:
-        for pair in pairs:
-            done = pair.dense.done and pair.pruned.done
-            yield shown("finished" if done else "answering", note, pair, titles)
+    with workshop.answering.ticket(owner) as ticket:
+        for before in until_its_turn(ticket):
+            yield waiting_words(before), None
+        lm, left, right = models_of(workshop, *sides)
+        note = NO_TEMPLATE if chat and not lm.tokenizer.chat_template else ""
+        aside = workshop.answered.is_fast(address)
+        with closing(generate_pair(left, right, lm.tokenizer, prompt, settings, chat=chat, aside=aside)) as pairs:
+            for pair in pairs:
+                yield note, pair
 
 
 def until_its_turn(ticket: Ticket) -> Iterator[int]:

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from components import endpoints_values as told
-from components.answers import NO_TEMPLATE, models_of, until_its_turn, waiting_words
+from components.answers import paired
 from components.controls import OWN_TEXTS, TEXT_BYTES
 from components.endpoints_callers import as_text, as_whole, asked_by, visitor
 from components.endpoints_docs import describe, shown
@@ -232,19 +232,14 @@ class Endpoints:
         """
         with asked_by(request):
             import_engine()
-            from neuroal.generation import Pair, Settings, Side, generate_pair
+            from neuroal.generation import Pair, Side
 
             run, against, prompt = as_text("run", run), as_text("against", against), as_text("prompt", prompt)
-            settings = Settings(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
-            with self.workshop.answering.ticket(visitor(request)) as ticket:
-                for before in until_its_turn(ticket):
-                    yield told.answered(Pair(Side(), Side(), None), waiting_words(before), against == DENSE)
-                lm, left, right = models_of(self.workshop, against, run)
-                note = NO_TEMPLATE if chat and not lm.tokenizer.chat_template else ""
-                how = {"chat": bool(chat), "aside": self.workshop.answered.is_fast(stranger(request))}
-                with closing(generate_pair(left, right, lm.tokenizer, prompt, settings, **how)) as pairs:
-                    for pair in pairs:
-                        yield finite(told.answered(pair, note, against == DENSE))
+            who = {"owner": visitor(request), "address": stranger(request)}
+            given = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
+            with closing(paired(self.workshop, (against, run), prompt, chat=bool(chat), **who, **given)) as found:
+                for note, pair in found:
+                    yield finite(told.answered(pair or Pair(Side(), Side(), None), note, against == DENSE))
 
     def _log(self, run: Any) -> tuple[Sequence[told.Record], bool]:
         """All records of a run, and whether no more will come."""

@@ -18,12 +18,11 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
-from components.guard.origin import HERE
 from components.incoming import is_foreign, json_object, name_of
 from components.listing import whose_from_environment
 from components.refusals import FRESH, answered, refusal
 from components.stream import finite, login
-from components.visitors import oauth_token
+from components.visitors import HERE, oauth_token
 from neuroal.errors import UserError
 from neuroal.export.exporter import Exporter, as_json
 from neuroal.export.forms import HUB

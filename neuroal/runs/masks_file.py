@@ -51,13 +51,13 @@ def save_masks(path: Path, twin: nn.Module, dense: nn.Module, linears: Iterable[
         put(aside / path.name, path)
 
 
-@torch.no_grad()
 def keep_twin(path: Path, outcome: Outcome) -> None:
     """As :func:`save_masks`, of what came of a run: all that a rebuilt twin needs beside the dense model."""
     lm = outcome.language_model
     save_masks(path, outcome.twin, lm.model, [linear.path for linear in lm.stack.all_linears()])
 
 
+@torch.no_grad()
 def apply_masks(path: Path, twin: nn.Module, linears: Iterable[str]) -> None:
     """Makes ``twin`` (a sparse twin of the same dense model) the pruned model that was saved.
 
