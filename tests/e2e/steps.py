@@ -14,8 +14,9 @@ LONG, SHORT = 240_000, 10_000  # milliseconds
 
 
 def open_page(page: Page, server: Server, query: str = "") -> None:
+    """Until the form is there; a link may at once lead away from it, to another tab, so it need not be seen."""
     page.goto(f"{server.url}/{query}")
-    page.wait_for_selector("#run")
+    page.wait_for_selector("#run", state="attached")
 
 
 def choose(page: Page, **settings: str) -> None:
