@@ -69,3 +69,20 @@ def test_a_process_ends_in_the_middle_of_a_product(ended: bool) -> None:
     answer = subprocess.run([sys.executable, "-c", code, str(ended)], timeout=60, stdout=subprocess.PIPE, text=True)
     assert answer.stdout == "done\n"
     assert (answer.returncode == 7) is ended
+
+
+def test_one_thread_computes_alone_and_the_others_as_before() -> None:
+    """How many threads torch would share a product among: in this thread, within, in another one meanwhile, after."""
+    code = (
+        "import threading, torch; from neuroal.threads import on_one_thread\n"
+        "def tell(): print(torch.get_num_threads())\n"
+        "tell()\n"
+        "with on_one_thread():\n"
+        "    torch.ones(100_000).sqrt(); tell()\n"
+        "    other = threading.Thread(target=tell); other.start(); other.join()\n"
+        "tell()"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    many = str(min(2, os.cpu_count() or 1))
+    assert answer.stdout.split() == [many, "1", many, many]

@@ -25,6 +25,7 @@ from neuroal.options import Options
 from neuroal.schedules import block_schedule
 from neuroal.search import Problem, Scorer
 from neuroal.statistics import Gathered, Gram, InputNorm
+from neuroal.threads import on_one_thread
 
 MODEL = "tiny"
 SAMPLES, LENGTH = 4, 64
@@ -89,8 +90,8 @@ class Ground:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Inside, nobody else computes with this ground."""
-        with self._lock, torch.no_grad():
+        """Inside, nobody else computes with this ground; its products are too small to be shared among threads."""
+        with self._lock, torch.no_grad(), on_one_thread():
             yield
 
     @property

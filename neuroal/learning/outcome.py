@@ -14,7 +14,7 @@ from neuroal.blocks import DecoderStack
 from neuroal.evaluation.footprint import iter_footprint
 from neuroal.evaluation.perplexity import perplexity
 from neuroal.evaluation.throughput import iter_throughput
-from neuroal.generation import Pair, Settings, generate_pair
+from neuroal.generation import Settings, generate_pair
 from neuroal.learning.asked import Asked
 from neuroal.learning.ground import Ground
 from neuroal.pruning import iter_prune
@@ -25,6 +25,9 @@ WORDS = 24
 
 # Allocations whose figures are remembered: everyone asks for uniform ratios, and for a learner's best again.
 KEPT_FIGURES = 128
+
+# Pruned twins that are kept: whoever looks at the perplexity of a lambda looks at its words beside that of uniform.
+KEPT_TWINS = 4
 
 # Trials of the speed, and tokens written in each: a lesson waits for them.
 REPEATS, WRITE = 3, 4
@@ -53,10 +56,11 @@ def result(ground: Ground, asked: Asked) -> dict[str, Any]:
 
 def words(ground: Ground, asked: Asked) -> dict[str, Any]:
     """``text``: what the dense model ("dense") and the two pruned ones write on from ``prompt``, greedily."""
-    twins = {"uniform": ground.uniform(asked), "chosen": ground.ratios(asked)}
-    texts = {name: _words(ground, _twin(ground, asked.pruner, ratios)[0]) for name, ratios in twins.items()}
-    written = {"dense": texts["uniform"].dense.text} | {name: pair.pruned.text for name, pair in texts.items()}
-    return {"prompt": PROMPT, "text": written}
+    uniform, chosen = (
+        _twin(ground, asked.pruner, ratios)[0] for ratios in (ground.uniform(asked), ground.ratios(asked))
+    )
+    texts = dict(zip(("uniform", "chosen"), _written(ground, uniform, chosen), strict=True))
+    return {"prompt": PROMPT, "text": {"dense": _dense_words(ground)} | texts}
 
 
 def cost(ground: Ground, asked: Asked) -> dict[str, Any]:
@@ -109,8 +113,15 @@ def dense_perplexity(ground: Ground) -> float:
     return perplexity(ground.lm.model, ground.windows)
 
 
+@functools.lru_cache(4)
+def _dense_words(ground: Ground) -> str:
+    """What the dense model writes; remembered."""
+    return _written(ground, ground.lm.model, ground.lm.model)[0]
+
+
+@functools.lru_cache(KEPT_TWINS)
 def _twin(ground: Ground, pruner: str, ratios: tuple[float, ...]) -> tuple[nn.Module, float]:
-    """A sparse twin pruned to the blocks' ratios, and the fraction of zeros it has."""
+    """A sparse twin pruned to the blocks' ratios, and the fraction of zeros it has; remembered."""
     linears = [linear.path for linear in ground.stack.all_linears()]
     twin = sparse_twin(ground.lm.model, linears)
     target = sum(ratios) / len(ratios)
@@ -120,7 +131,7 @@ def _twin(ground: Ground, pruner: str, ratios: tuple[float, ...]) -> tuple[nn.Mo
     return twin, report.overall
 
 
-def _words(ground: Ground, twin: nn.Module) -> Pair:
-    """What the dense model and a pruned one write greedily after the prompt."""
-    *_, pair = generate_pair(ground.lm.model, twin, ground.lm.tokenizer, PROMPT, Settings(WORDS), chat=False)
-    return pair
+def _written(ground: Ground, one: nn.Module, other: nn.Module) -> tuple[str, str]:
+    """What two models write greedily after the prompt, at the same time."""
+    *_, pair = generate_pair(one, other, ground.lm.tokenizer, PROMPT, Settings(WORDS), chat=False)
+    return pair.dense.text, pair.pruned.text
