@@ -29,6 +29,13 @@ logger = logging.getLogger(__name__)
 RESUMABLE = ENDED - {"finished"}
 
 
+class NotResumable(UserError):
+    """A run that goes on or has finished is not resumed."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"Only a {kind} that was interrupted, cancelled or failed can be resumed.")
+
+
 class Jobs(Registry):
     """Starts, queues, cancels and resumes runs, and lets anyone with the id read them.
 
@@ -106,19 +113,18 @@ class Jobs(Registry):
         """Queues an interrupted, cancelled or failed run again; it goes on from its last finished candidate.
 
         Raises:
-            UserError: it has finished or is going, it is more than is allowed here, or this person has too many runs
-                waiting.
+            NotResumable: it has finished or is going, perhaps since a moment ago and elsewhere.
+            UserError: it is more than is allowed here, or this person has too many runs waiting.
             KeyError: no run has this id, or it was deleted.
         """
         self.rules.refuse(self.spec(run_id))
         with self._changed:
             log, spec = self._log(run_id), self.spec(run_id)
-            refusal = f"Only a {self.kind} that was interrupted, cancelled or failed can be resumed."
             if log.status not in RESUMABLE:
-                raise UserError(refusal)
+                raise NotResumable(self.kind)
             self._admit(owner, admitted)
             if not self.instance.claim(run_id, RESUMABLE):
-                raise UserError(refusal)
+                raise NotResumable(self.kind)
             self._queue(run_id, spec, log, owner)
 
     def measure(self, run_id: str, spec: RunSpec, owner: str = "") -> None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from neuroal.errors import UserError
 from neuroal.runs.events import Event, RunFinished
+from neuroal.runs.jobs import NotResumable
 from neuroal.runs.log import ENDED
 from neuroal.runs.spec import RunSpec
 from neuroal.runs.summary import Summary
@@ -34,7 +35,8 @@ class Runs(Protocol):
         """Queues a run and returns its id; UserError where it is refused."""
 
     def resume(self, run_id: str, owner: str) -> None:
-        """Queues a run again that was interrupted, cancelled or failed; UserError where it is refused."""
+        """Queues a run again that was interrupted, cancelled or failed; UserError where it is refused, NotResumable
+        where it goes on already."""
 
     def status(self, run_id: str) -> str:
         """As of ``Jobs``; KeyError where the run is not known any more."""
@@ -132,6 +134,8 @@ class _Going:
                 if self.runs.status(run_id) in ENDED - {"finished"}:
                     self.runs.resume(run_id, self.owner)
                 return run_id
+            except NotResumable:
+                return run_id  # another process was faster, and it goes on
             except KeyError:
                 pass  # it was removed meanwhile
         return self.runs.start(member.spec, self.owner)
@@ -157,9 +161,11 @@ class _Going:
         """
         if status != "interrupted" or index in self.resumed or self.runs.outcome(run_id)[1]:
             return False
-        self.resumed.add(index)
         try:
             self.runs.resume(run_id, self.owner)
+        except NotResumable:
+            return True  # another process was faster; its log will say so in a moment
         except (UserError, KeyError):
             return False
+        self.resumed.add(index)
         return True

@@ -8,6 +8,7 @@ import pytest
 
 from neuroal.errors import UserError
 from neuroal.runs.events import Event, RunFinished
+from neuroal.runs.jobs import NotResumable
 from neuroal.runs.spec import RunSpec
 from neuroal.sweeps import sweep as sweeps
 from neuroal.sweeps.events import MemberFinished, MemberStarted, SweepStarted
@@ -162,3 +163,22 @@ def test_a_run_whose_process_goes_is_resumed_once(runs: FakeRuns) -> None:
     assert runs.resumed == ["run 0.5", "run 0.6"]
     ends = [(e.index, e.status) for e in events if isinstance(e, MemberFinished)]
     assert ends == [(0, "finished"), (1, "interrupted"), (2, "finished")]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_run_that_another_process_was_faster_to_resume_is_waited_for(runs: FakeRuns, begun: bool) -> None:
+    """Its log is read from the store now and then only, so for a moment it still says that the run is interrupted."""
+    member = [MemberStarted(0, "run 0.5")] if begun else []
+    records = records_of([SweepStarted({}, ({}, {}, {}), (), "2026"), *member])
+    runs.ends = {"run 0.5": "interrupted", "run 0.6": "finished", "run 0.7": "finished"}
+
+    def resume(run_id: str, owner: str) -> None:
+        runs.resumed.append(run_id)
+        if len(runs.resumed) == 3:
+            runs.ends[run_id] = "finished"
+        raise NotResumable("run")
+
+    runs.resume = resume
+    ends = [e for e in drained(runs, records=records) if isinstance(e, MemberFinished)]
+    assert runs.resumed == ["run 0.5"] * 3
+    assert [(e.run, e.status) for e in ends] == [(f"run 0.{i}", "finished") for i in (5, 6, 7)]
