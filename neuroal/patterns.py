@@ -64,7 +64,7 @@ def apportion(ratios: Sequence[float], sizes: Sequence[int], of: int) -> list[fl
     counts = [min(int(w + 1e-9), of - 1) for w in wanted]
     missing = sum(n * (w - k) for n, w, k in zip(sizes, wanted, counts, strict=True))
     while open_blocks := [b for b, k in enumerate(counts) if k < of - 1 and sizes[b]]:
-        b = min(open_blocks, key=lambda b: (counts[b] - wanted[b], b))
+        b = min(open_blocks, key=lambda b: (counts[b] - wanted[b], -wanted[b], b))
         if missing < sizes[b] / 2:  # the nearest whole number of groups
             break
         counts[b] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from neuroal.errors import UserError
@@ -91,6 +91,7 @@ def test_the_total_is_kept_to_half_a_block(shares: list[float], of: int, data: s
 
 @settings(max_examples=60, deadline=None)
 @given(_RATIOS, _OF)
+@example([0.0, 1.0, 1.0, 1.0, 1e-38], 4)  # a difference that is lost beside a count
 def test_a_sparser_block_never_loses_less(ratios: list[float], of: int) -> None:
     found = apportion(ratios, [1] * len(ratios), of)
     ordered = [count for _, count in sorted(zip(ratios, found, strict=True))]
