@@ -29,10 +29,15 @@ MOVERS = ("to", "cuda", "npu", "xpu", "mlu", "sdaa", "musa")
 def _align_hooks(module: nn.Module) -> Iterator[tuple[nn.Module, AlignDevicesHook]]:
     """(module, hook) for every hook on it and on what is inside it."""
     for part in module.modules():
-        hook = getattr(part, "_hf_hook", None)
-        for single in hook.hooks if isinstance(hook, SequentialHook) else (hook,):
-            if isinstance(single, AlignDevicesHook):
-                yield part, single
+        for hook in _own_hooks(part):
+            yield part, hook
+
+
+def _own_hooks(module: nn.Module) -> list[AlignDevicesHook]:
+    """The hooks on a module itself."""
+    hook = getattr(module, "_hf_hook", None)
+    every = hook.hooks if isinstance(hook, SequentialHook) else (hook,)
+    return [single for single in every if isinstance(single, AlignDevicesHook)]
 
 
 def _keepers(module: nn.Module) -> Iterator[tuple[nn.Module, AlignDevicesHook]]:
@@ -168,10 +173,8 @@ def _keeper(model: nn.Module, name: str) -> tuple[AlignDevicesHook, str] | None:
     names = name.split(".")
     for depth in range(len(names) - 1, -1, -1):
         owner, key = model.get_submodule(".".join(names[:depth])), ".".join(names[depth:])
-        for part, hook in _keepers(owner):
-            if part is not owner:
-                break
-            if "." not in key or hook.place_submodules:
+        for hook in _own_hooks(owner):
+            if hook.weights_map is not None and ("." not in key or hook.place_submodules):
                 return hook, key
     return None
 
