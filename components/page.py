@@ -220,7 +220,7 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
         if not run or run.startswith(PREFIX):
             return "⚠️ No run of yours is open; press Run to start one."
         if workshop.jobs.cancel(run):
-            return "Cancelling at the next block. What was found so far is kept, and the run can be resumed."
+            return "Asked to stop at the next block. What was found until then is kept, and the run can be resumed."
         return "⚠️ This run is not going, so there is nothing to cancel."
 
     def resume(run: str, request: gr.Request) -> tuple[Any, str]:
@@ -231,7 +231,7 @@ def _wire_run(form: Form, actions: Actions, run_id: gr.Textbox, live: LiveRun, w
             return gr.skip(), refusal(error)
         except KeyError:
             return gr.skip(), "⚠️ No run of yours is open; press Run to start one."
-        return _look_at(run), "Going on from what was finished."
+        return _look_at(run), "Resumed from what was finished."
 
     def measure(run: str, request: gr.Request, *values: Any) -> tuple[Any, str]:
         try:

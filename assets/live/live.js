@@ -102,7 +102,8 @@
       const next = { run: "", replay: false, title: "", caption: "", ...value };
       const same = next.run === this.value.run && Boolean(next.replay) === Boolean(this.value.replay);
       this.value = next;
-      setText(this.heading, next.title || "");
+      setText(this.heading, next.title || "This run"); // the figures' own headings stand below it
+      this.heading.classList.toggle("na-hidden", !next.title);
       setText(this.caption, next.caption || "");
       this.element.hidden = !next.run;
       if (same && (this.connection || next.replay)) return;

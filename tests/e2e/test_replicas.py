@@ -61,7 +61,7 @@ def test_a_run_is_watched_at_the_other_replica_and_goes_on_there(page: Page, rep
     before = records_of(b, run)
     assert before[-1]["kind"] == "RunInterrupted"
     watching.click("#resume")
-    expect(watching.locator("#answer")).to_contain_text("Going on from what was finished.", timeout=LONG)
+    expect(watching.locator("#answer")).to_contain_text("Resumed from what was finished.", timeout=LONG)
     status(watching, "Finished in .* Perplexity")
 
     records = records_of(b, run)
