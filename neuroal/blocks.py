@@ -23,7 +23,7 @@ from neuroal.consumers import Fold, GroupWatcher
 from neuroal.errors import UserError
 from neuroal.examination import Examined, block_name, examine
 from neuroal.linears import Linear, find_linears
-from neuroal.residence import execution_device, resident, write_weight
+from neuroal.residence import execution_device, is_offloaded, resident, write_weight
 from neuroal.twin import skeleton
 
 # Tokens in one micro-batch: enough to keep the matrix products efficient, small beside the weights. On a GPU, where
@@ -83,6 +83,8 @@ class DecoderStack:
         self.groups: list[list[tuple[Linear, ...]]] = []
         self.examined: Examined | None = None
         self.folds: dict[tuple[str, int, int], Fold | None] = {}
+        # Looked up once: to ask every module of a block for its hooks takes a tiny model a twentieth of a search.
+        self._all_there = not is_offloaded(self.model) and all(p.device.type != "meta" for p in self.model.parameters())
         if not any(self.linears):
             raise UserError("No prunable linear was found in this model's decoder blocks.")
 
@@ -100,7 +102,10 @@ class DecoderStack:
         Outside, the weights of an offloaded model have shapes and no content. Whoever does several things with a block
         holds it over all of them, so that its weights are moved once.
         """
-        return resident(self.blocks[b])
+        return self._resident(self.blocks[b])
+
+    def _resident(self, block: nn.Module) -> AbstractContextManager[None]:
+        return nullcontext() if self._all_there else resident(block)
 
     def write(self, linear: Linear, weight: Tensor) -> None:
         """Replaces a weight [out, in] in the model itself, for everyone who shares it (see residence.py)."""
@@ -216,7 +221,7 @@ class DecoderStack:
     def replay(self, b: int, hidden: list[Tensor], captured: Captured, block: nn.Module | None = None) -> list[Tensor]:
         """The outputs of block ``b``, or of a stand-in for it, on micro-batches of hidden states [B, T, d]."""
         block = self.blocks[b] if block is None else block
-        with resident(block):
+        with self._resident(block):
             return [call.run(block, x) for call, x in zip(captured.calls[b], hidden, strict=True)]
 
     @torch.no_grad()
@@ -250,7 +255,7 @@ class DecoderStack:
             handles.append(module.register_forward_pre_hook(_feeding(stat, shape, stop=last)))
         results = []
         try:
-            with resident(block):
+            with self._resident(block):
                 for call, x in zip(captured.calls[b], hidden, strict=True):
                     shape[:] = x.shape[:-1][-2:]
                     try:
