@@ -30,6 +30,7 @@ from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from components.sides import USUAL
 from neuroal.runs.examples import load_examples
 from neuroal.runs.spec import DEFAULT_MODEL, RunSpec
 from tests.benchmarks.bench_stream import Viewer, measure, p95
@@ -212,7 +213,7 @@ def generate() -> list[Row]:
         visitor = Visitor(server.url)
         run = visitor.run(RunSpec(pruner="magnitude", top_up="uniform", sparsity=0.1, **{**SMALL, "samples": 1}))
         visitor.wait_for(run, "RunFinished")
-        asked = [PROMPT, True, "Greedy", 0.8, 0.95, 0, ANSWER_TOKENS, run]
+        asked = [PROMPT, True, "Greedy", 0.8, 0.95, 0, ANSWER_TOKENS, *USUAL, run]
         answer = visitor.handler("Generate", "click")
         both = max(both_rates(visitor.ask(answer, asked)[0]) for _ in range(2))
     return [
