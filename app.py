@@ -15,14 +15,14 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 # First of all: the package decides how torch and numpy, which are not there yet, will use the processor.
 from neuroal.errors import UserError
 from neuroal.hosting.gpu import prepare
-from neuroal.importing import uncollected
+from neuroal.importing import uncollected, without_interface_files
 
 try:
     prepare()  # on ZeroGPU: before torch and Gradio are imported
 except UserError as error:
     sys.exit(str(error))
 
-with uncollected():
+with uncollected(), without_interface_files():
     import gradio as gr
     from fastapi import FastAPI
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import gc
 import importlib
+import inspect
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 _LOCK = threading.RLock()
 _HEAVY = ("neuroal.runs.run", "neuroal.runs.estimate", "neuroal.runs.masks_file", "neuroal.generation")
@@ -48,3 +50,22 @@ def uncollected() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
+
+
+@contextmanager
+def without_interface_files() -> Iterator[None]:
+    """Gradio writes no ``.pyi`` for its components meanwhile. For each of ninety it reads and parses the source of the
+    class at every start, 1.1 s of the 2.6 that importing it takes; an editor needs that, an app does not. A component
+    whose source is not found has none, so meanwhile none is found."""
+    found = inspect.getfile
+
+    def getfile(thing: Any) -> str:
+        if type(thing).__module__ == "gradio.component_meta":
+            raise OSError("Not looked for.")
+        return found(thing)
+
+    inspect.getfile = getfile
+    try:
+        yield
+    finally:
+        inspect.getfile = found
