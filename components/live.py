@@ -25,8 +25,8 @@ PLOTLY_JS = Path(plotly.__file__).resolve().parent / "package_data" / "plotly.mi
 # In the order in which they need each other.
 SCRIPTS = (
     "fold.js", "status.js", "plotting.js", "heatmaps.js", "spread.js", "figures.js", "facts.js", "describe.js",
-    "picture.js", "cards.js", "tables.js", "damage.js", "repeat.js", "source.js", "client.js", "narrate.js", "stops.js",
-    "player.js", "timeline.js", "summary.js", "summary_sheet.js", "live.js",
+    "picture.js", "cards.js", "nearness.js", "tables.js", "damage.js", "repeat.js", "source.js", "client.js",
+    "narrate.js", "stops.js", "player.js", "timeline.js", "summary.js", "summary_sheet.js", "live.js",
 )  # fmt: skip
 
 _VISITS = itertools.count(1)

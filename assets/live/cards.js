@@ -134,7 +134,7 @@
      * @param {object[]} settings see facts.js
      */
     constructor(name, redraw, settings = []) {
-      Object.assign(this, { name, redraw, settings, step: null });
+      Object.assign(this, { name, redraw, settings, step: null, near: false, waiting: null });
       this.node = make("section", `na-card na-card-${name}`);
       this.node.hidden = true;
       const head = make("div", "na-card-head");
@@ -173,10 +173,23 @@
       if (this.switch) this.showSwitch(state);
       NeuroAL.markBlock(this.name, figure, marked, this.shown(state), palette);
       figure.layout.uirevision = this.switch ? `${revision} ${this.shown(state)}` : revision;
-      drawFigure(Plotly, this.plot, figure);
       this.drawn = { Plotly, palette, state, revision };
+      this.waiting = figure;
+      this.plot.style.height = `${figure.layout.height}px`; // nothing below it moves once it is drawn
+      this.plot.setAttribute("aria-busy", "true");
+      if (this.near) this.show();
+    }
+
+    /** Draw what waits for this card to come near the window (nearness.js). */
+    show() {
+      const { waiting, drawn } = this;
+      if (!waiting) return;
+      this.waiting = null;
+      this.plot.removeAttribute("aria-busy");
+      drawFigure(drawn.Plotly, this.plot, waiting);
       if (BY_BLOCK.includes(this.name)) this.tellBlocks();
     }
+
 
     /** Who shows more of a block learns which one a person presses. */
     tellBlocks() {
@@ -204,6 +217,7 @@
     /** Forget what a person chose to look at, and what was drawn. */
     reset() {
       this.step = null;
+      this.waiting = null;
       this.node.hidden = true;
     }
 

@@ -90,6 +90,7 @@
         drawn.forEach((plot) => this.plotly.Plots.resize(plot));
         this.schedule();
       }).observe(this.grid);
+      NeuroAL.drawWhenNear(this.cards.filter((card) => card.plot));
     }
 
     // --- what is looked at ------------------------------------------------------------------------------------------

@@ -63,11 +63,20 @@ def status(page: Page, says: str, timeout: int = LONG) -> None:
 
 def search_seen(page: Page) -> None:
     """Waits until the first scores are drawn: the search is going."""
-    expect(page.locator(".na-card-heatmap .js-plotly-plot")).to_be_visible(timeout=LONG)
+    drawn(page, "heatmap", LONG)
+
+
+def drawn(page: Page, card: str, timeout: int = SHORT) -> Locator:
+    """Scrolls to a figure of the live view, which is drawn when it is near, and waits for it."""
+    node = page.locator(f".na-card-{card}").first
+    node.scroll_into_view_if_needed(timeout=timeout)
+    expect(node.locator(".js-plotly-plot:not([aria-busy])")).to_be_visible(timeout=timeout)
+    return node.locator(".js-plotly-plot")
 
 
 def plot(page: Page, card: str) -> dict[str, object]:
     """The data that a figure shows, read from Plotly itself."""
+    drawn(page, card)
     return page.evaluate(
         "(card) => { const p = document.querySelector(`.na-card-${card} .js-plotly-plot`);"
         "return {data: p.data.map(t => ({name: t.name, y: t.y, z: t.z, x: t.x})), type: p.data[0].type}; }",

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.e2e.server import Server
-from tests.e2e.steps import LONG
+from tests.e2e.steps import LONG, drawn
 
 SERIOUS = ("serious", "critical")
 
@@ -79,7 +79,7 @@ def test_a_challenge_is_taken_by_hand_and_a_run_printed(page: Page, server: Serv
     page.evaluate("window.print = () => { document.body.dataset.printed = 'yes'; }")
     page.get_by_role("tab", name="Prune").click()
     page.get_by_role("button", name="Show the end").click()
-    before = page.locator(".na-card-scores .js-plotly-plot").get_attribute("style")
+    before = drawn(page, "scores").get_attribute("style")
     page.get_by_role("button", name="Print a summary").click()
     expect(page.locator("body")).to_have_attribute("data-printed", "yes")
     page.emulate_media(media="print")
@@ -90,7 +90,7 @@ def test_a_challenge_is_taken_by_hand_and_a_run_printed(page: Page, server: Serv
     assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True))) == 1
     expect(sheet).to_have_count(0)
     page.emulate_media(media="screen")
-    assert page.locator(".na-card-scores .js-plotly-plot").get_attribute("style") == before
+    assert drawn(page, "scores").get_attribute("style") == before
 
 
 def test_no_rule_of_axe_is_broken_on_any_page(page: Page, server: Server) -> None:

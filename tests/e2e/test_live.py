@@ -19,6 +19,7 @@ from components.stream import add_event_route
 from neuroal.runs import events as ev
 from neuroal.runs.spec import RunSpec
 from tests.components.logs import Record, numbered, rated, realistic, started
+from tests.e2e.steps import drawn
 from tests.sharing.test_repeat import TEXT, parsed
 
 CAPTION = "You are looking at: <img src=x onerror=alert(1)> ${document.title}"
@@ -109,7 +110,7 @@ def look_at(page: Page, app: App, query: str) -> None:
 
 
 def traces(page: Page, name: str) -> list[dict[str, Any]]:
-    page.wait_for_selector(f".na-card-{name} .js-plotly-plot")
+    drawn(page, name)
     return page.evaluate(TRACES, name)
 
 
@@ -313,6 +314,7 @@ def test_dark_mode_redraws_and_a_phone_does_not_scroll_sideways(page: Page, app:
     page.set_viewport_size({"width": 390, "height": 844})
     look_at(page, app, "run=dark")
     settled(page, "Finished in")
+    drawn(page, "scores")
     color = "document.querySelector('.na-card-scores .js-plotly-plot').data[0].line.color"
     light = page.evaluate(color)
     page.evaluate("document.body.classList.add('dark')")
@@ -363,15 +365,28 @@ def test_measuring_more_of_a_run_is_another_question(page: Page, app: App) -> No
 
 def test_figures_keep_their_height_when_the_window_changes(page: Page, app: App, log: list[Record]) -> None:
     app.over("resize", log)
-    page.set_viewport_size({"width": 1280, "height": 900})
+    page.set_viewport_size({"width": 1280, "height": 6000})
     look_at(page, app, "run=resize")
     settled(page, "Finished in")
     tall = "[...document.querySelectorAll('.js-plotly-plot')].map(p => p.offsetHeight)"
     before = page.evaluate(tall)
     narrow = "() => [...document.querySelectorAll('.main-svg')].every(s => s.getBoundingClientRect().right <= 700)"
-    page.set_viewport_size({"width": 700, "height": 900})
+    page.set_viewport_size({"width": 700, "height": 6000})
     page.wait_for_function(narrow)
     assert page.evaluate(tall) == before and min(before) > 200
+
+
+def test_a_figure_is_drawn_when_it_is_near_and_keeps_its_place_before(page: Page, app: App, log: list[Record]) -> None:
+    app.over("far", log)
+    page.set_viewport_size({"width": 390, "height": 300})
+    look_at(page, app, "run=far")
+    settled(page, "Finished in")
+    figure, placed = page.locator(".na-card-damage .na-plot"), page.locator(".na-card-config")
+    expect(figure).to_have_attribute("aria-busy", "true")
+    assert "js-plotly-plot" not in figure.get_attribute("class")
+    top = placed.evaluate("(node) => node.getBoundingClientRect().top + window.scrollY")
+    assert traces(page, "damage") == expected(log, "damage")
+    assert placed.evaluate("(node) => node.getBoundingClientRect().top + window.scrollY") == pytest.approx(top, abs=1)
 
 
 def test_a_hidden_page_keeps_folding(page: Page, app: App, log: list[Record]) -> None:

@@ -8,7 +8,7 @@ import re
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.server import Server
-from tests.e2e.steps import LONG, SHORT, choose, open_page, plot, press_run, records_of, status
+from tests.e2e.steps import LONG, SHORT, choose, drawn, open_page, plot, press_run, records_of, status
 
 
 def tick(page: Page, *evaluations: str) -> None:
@@ -77,7 +77,7 @@ def test_calibrations_are_drawn_beside_their_differences(page: Page, server: Ser
     ) as phone:
         other = phone.new_page()
         open_page(other, server, f"?run={run}")
-        expect(other.locator(".na-card-spread .js-plotly-plot .xtick").first).to_be_visible(timeout=LONG)
+        expect(drawn(other, "spread", LONG).locator(".xtick").first).to_be_visible()
         assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
         outside = """() => {
           const plot = document.querySelector(".na-card-spread .na-plot").getBoundingClientRect();

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.server import Server
-from tests.e2e.steps import LONG, SHORT, choose, field, open_page, pick, plot, press_run, records_of, status
+from tests.e2e.steps import LONG, SHORT, choose, drawn, field, open_page, pick, plot, press_run, records_of, status
 
 
 def test_owl_rates_every_block_and_spreads_by_it(page: Page, server: Server) -> None:
@@ -61,7 +61,7 @@ def test_own_ratios_must_be_one_per_block(page: Page, server: Server) -> None:
     page.keyboard.press("Tab")
     page.click("#run")
     status(page, r"Finished in .*[\d.]+ custom")
-    expect(page.locator(".na-card-sparsity .js-plotly-plot")).to_be_visible(timeout=SHORT)
+    drawn(page, "sparsity")
     names = [trace["name"] for trace in plot(page, "sparsity")["data"]]
     assert "chosen" in names and "target" not in names
 

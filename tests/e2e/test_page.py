@@ -9,7 +9,19 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.server import Server
-from tests.e2e.steps import LONG, SHORT, choose, field, open_page, plot, press_run, records_of, search_seen, status
+from tests.e2e.steps import (
+    LONG,
+    SHORT,
+    choose,
+    drawn,
+    field,
+    open_page,
+    plot,
+    press_run,
+    records_of,
+    search_seen,
+    status,
+)
 
 
 def test_a_recorded_run_is_shown_before_anything_is_computed(page: Page, server: Server) -> None:
@@ -17,7 +29,7 @@ def test_a_recorded_run_is_shown_before_anything_is_computed(page: Page, server:
     open_page(page, server)
     status(page, "set to zero by Wanda", SHORT)
     page.get_by_role("button", name="Show the end").click()
-    expect(page.locator(".na-card-damage .js-plotly-plot")).to_be_visible(timeout=SHORT)
+    drawn(page, "damage")
     assert "run=" not in page.url
 
 
