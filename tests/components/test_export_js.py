@@ -137,8 +137,9 @@ def test_an_upload_sends_the_token_once(page: Page, played: Played) -> None:
     attach(page)
     page.get_by_label("Repository").fill(" me/mine ")
     page.get_by_label("Token that may write").fill("hf_secret")
-    page.get_by_label("Token that may write").press("Enter")
-    expect(page.get_by_label("Token that may write")).to_have_value("")
+    with page.expect_response(lambda response: response.request.method == "POST"):
+        page.get_by_label("Token that may write").press("Enter")
+        expect(page.get_by_label("Token that may write")).to_have_value("")
     assert played.sent == [{"form": "hub", "repo": "me/mine", "private": True, "token": "hf_secret"}]
     pushed = {
         "repo_id": "me/mine",
