@@ -29,6 +29,9 @@
 
     get lesson() { return LESSONS[this.page]; }
 
+    /** Whether it is shown for a projector. */
+    get isLarge() { return this.host.classList.contains("na-present"); }
+
     /** What a challenge has of its own, with the attempts made so far; null on other pages. */
     get panel() {
       const { lesson, model } = this;
@@ -53,6 +56,8 @@
       body.append(this.text, this.stage.node, this.after);
       this.host.replaceChildren(this.makeSteps(), this.problem, body);
       this.host.addEventListener("keydown", (event) => this.key(event));
+      // Who presents may have clicked beside everything, or nowhere yet: the keys are for the lesson all the same.
+      document.addEventListener("keydown", (event) => { if (this.isLarge && !this.host.contains(event.target)) this.key(event); });
       this.open(this.page, false);
     }
 
@@ -70,7 +75,7 @@
       });
       this.presenting = nav.appendChild(make("button", "na-button", "Present"));
       this.presenting.type = "button";
-      this.presenting.onclick = () => this.present(!this.host.classList.contains("na-present"));
+      this.presenting.onclick = () => this.present(!this.isLarge);
       this.copy = nav.appendChild(make("button", "na-button", "Copy link"));
       this.copy.type = "button";
       this.copy.onclick = () => this.copyLink();
@@ -165,10 +170,9 @@
       if (event.defaultPrevented) return; // the bars of a challenge have keys of their own
       const typing = event.target.closest("input:not([type=checkbox]), select, summary");
       const turning = { PageDown: 1, PageUp: -1, ...(typing ? {} : { ArrowRight: 1, ArrowLeft: -1 }) }[event.key];
-      const presenting = this.host.classList.contains("na-present");
       if (event.ctrlKey || event.altKey || event.metaKey) return;
       if (turning && !event.target.closest(".js-plotly-plot")) this.open(this.page + turning);
-      else if (event.key === "Escape" && presenting) this.present(false);
+      else if (event.key === "Escape" && this.isLarge) this.present(false);
       else if (event.key === "a" && !typing) this.asking.click();
       else if (event.key === "f" && !typing) this.formula.open = !this.formula.open;
       else return;
@@ -301,7 +305,7 @@
       this.stage.map.show(settings, lesson.lights, ratios ?? level);
       if (this.plotly)
         this.stage.draw(this.plotly, NeuroAL.paletteOf(this.host, this.options.palettes), this.scenes,
-          { ...settings, step: this.race.step, present: this.host.classList.contains("na-present"), challenge: this.challenged });
+          { ...settings, step: this.race.step, present: this.isLarge, challenge: this.challenged });
       this.showAnswer();
     }
 
@@ -329,7 +333,7 @@
       if (!this.shown) return;
       setAddress("learn", this.lesson.id);
       setAddress("set", learnSettings.linked(this.settings, learnSettings.possible(learnSettings.DEFAULTS, this.model ?? NO_MODEL)));
-      setAddress("present", this.host.classList.contains("na-present") ? "1" : "");
+      setAddress("present", this.isLarge ? "1" : "");
     }
 
     forget() {
