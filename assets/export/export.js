@@ -39,6 +39,7 @@
       this.ways.append(make("p", "na-card-explain", this.config.onnx));
       this.upload = new NeuroAL.Upload(this.config.oauth, (asked) => this.post(asked));
       this.ways.append(this.upload.node);
+      this.draw(""); // nothing is offered before it is known what there is
     }
 
     row(form) {
@@ -78,7 +79,10 @@
     /** Whose model it is about; nothing is asked for until a person opens the view. */
     attach({ run = "" } = {}) {
       this.element.hidden = !run;
-      if (run !== this.run) Object.assign(this, { run, state: null, refused: "" });
+      if (run !== this.run) {
+        Object.assign(this, { run, state: null, refused: "" });
+        this.draw(""); // what there was of another run goes at once
+      }
       this.look();
     }
 
@@ -110,6 +114,7 @@
     /** @param {boolean} acted what was refused is what a person asked for: what there is stays on the screen */
     async answered(run, ask, acted = false) {
       clearTimeout(this.timer);
+      const turn = this.turn = (this.turn ?? 0) + 1;
       let state = null, lost = false, problem = "";
       // Before the answer: another one may come meanwhile, and take the focus with the button that was pressed.
       const pressed = acted && this.element.contains(document.activeElement);
@@ -121,7 +126,7 @@
       } catch {
         lost = true;
       }
-      if (run !== this.run) return;
+      if (run !== this.run || turn !== this.turn) return; // another was asked later, and knows more
       if (state) this.state = state;
       else if (!lost && !acted) this.state = null;
       if (acted) this.refused = problem;

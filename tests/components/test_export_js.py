@@ -110,6 +110,23 @@ def test_a_file_is_made_watched_and_offered(page: Page, played: Played) -> None:
     assert played.sent == [{"form": "sparse"}]
 
 
+def test_an_answer_that_was_overtaken_is_left_out(page: Page, played: Played) -> None:
+    attach(page)
+    slow: list[Route] = []
+    page.route("**/export", lambda route: slow.append(route) if not slow else route.fallback())
+    with page.expect_request("**/export"):
+        page.evaluate("() => { window.view.look(); }")
+    played.once_asked = {**NOTHING, "going": GOING}
+    page.get_by_role("button", name="Make: Sparse file").click()
+    sentence = page.locator(".na-export-sentence")
+    expect(sentence).to_contain_text("50")
+    with page.expect_response("**/export"):
+        slow[0].fulfill(status=200, content_type="application/json", body=json.dumps(NOTHING))
+    expect(sentence).to_be_visible()
+    played.after = {**NOTHING, "kept": {"sparse": MADE}}
+    expect(page.get_by_role("link", name="Download: Sparse file")).to_be_visible()
+
+
 def test_a_zip_is_told_by_what_comes_out_of_it(page: Page, played: Played) -> None:
     played.state = {**NOTHING, "kept": {"zip": {**MADE, "form": "zip", "name": "model.zip"}}}
     attach(page)
