@@ -53,8 +53,13 @@ def press_run(page: Page) -> str:
     except TimeoutError as error:
         raise AssertionError(f"No run was started; the page says: {page.inner_text('#answer')}") from error
     run = re.search(r"run=([\w-]+)", page.url)[1]
-    page.wait_for_function("run => window.NeuroAL?.shownRun === run", arg=run)  # no longer the example
+    looks_at(page, run)
     return run
+
+
+def looks_at(page: Page, run: str) -> None:
+    """Waits until the live view shows this run, and no longer the example, which may have come to its end by then."""
+    page.wait_for_function("run => window.NeuroAL?.shownRun === run", arg=run)
 
 
 def status(page: Page, says: str, timeout: int = LONG) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.e2e.server import Server
-from tests.e2e.steps import LONG, open_page, status
+from tests.e2e.steps import LONG, looks_at, open_page, status
 
 UPLOAD = "input[type=file][accept*=zip]"
 
@@ -41,8 +41,11 @@ def test_a_recorded_run_goes_out_and_comes_in(page: Page, server: Server, tmp_pa
     page.set_input_files(UPLOAD, path)
     page.wait_for_url(re.compile(r"\?run="), timeout=LONG)
     expect(page.locator("#answer")).to_contain_text("You are looking at the run of this bundle.")
+    run = re.search(r"run=([\w-]+)", page.url)[1]
+    looks_at(page, run)
     status(page, "Finished in .* Perplexity")
     page.reload()
+    looks_at(page, run)
     status(page, "Finished in .* Perplexity")
 
     path.write_text("This is no zip file.")

@@ -22,6 +22,7 @@ from neuroal.models.loading import LanguageModel
 from neuroal.runs.pace import Pace
 from neuroal.runs.turns import Turns
 from neuroal.twin import sparse_twin
+from tests.runs.helpers import eventually
 
 # What would run if any of it were taken for markup or for one of Gradio's templates.
 HOSTILE = (
@@ -172,13 +173,14 @@ def test_stop_ends_an_answer_and_keeps_it(open_page: Callable[..., Page], answer
     page = open_page()
     ask(page)
     expect(page.locator("[data-side=dense] .na-text")).to_contain_text(re.compile(r"word \d"))
-    page.get_by_role("button", name="Stop").click()
+    with page.expect_response(re.compile("/reset$")):  # the queue has let go of it
+        page.get_by_role("button", name="Stop").click()
     phase(page, "stopped")
     expect(page.locator(".na-note")).to_have_text("Stopped.")
     expect(page.locator(".na-verdict")).to_have_text("Identical so far.")
     kept = page.locator("[data-side=dense] .na-text").inner_text()
+    eventually(lambda: not answers.open)
     page.wait_for_timeout(300)
-    assert not answers.open
     assert page.locator("[data-side=dense] .na-text").inner_text() == kept
     answers.released.set()
     ask(page)  # and another may follow
@@ -233,10 +235,10 @@ def test_another_run_clears_and_stops_the_old_answer(open_page: Callable[..., Pa
     page = open_page()
     ask(page)
     expect(page.locator("[data-side=dense] .na-text")).to_contain_text(re.compile(r"word \d"))
-    page.get_by_role("button", name="Look at another run").click()
+    with page.expect_response(re.compile("/reset$")):
+        page.get_by_role("button", name="Look at another run").click()
     phase(page, "idle")
-    page.wait_for_timeout(300)
-    assert not answers.open
+    eventually(lambda: not answers.open)
     expect(page.locator("[data-side=dense] .na-text")).to_have_text("")
     ask(page)
     expect(page.locator(".na-note")).to_contain_text("This run is running")

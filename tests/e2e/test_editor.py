@@ -20,6 +20,7 @@ def open_editor(page: Page, server: Server) -> None:
     choose(page)
     pick(page, "Top-up", "Custom")
     expect(page.locator(".na-editor-bar")).to_have_count(BLOCKS, timeout=LONG)
+    expect(field(page, "NeuroAL step")).to_be_hidden()  # it stands above the bars, which must not move any more
     holds(page, [0.6] * BLOCKS)
 
 
@@ -29,11 +30,15 @@ def ratios(page: Page) -> list[float]:
 
 
 def holds(page: Page, expected: list[float]) -> None:
-    """Waits until the text box has these ratios, and finds the same in the bars."""
+    """Waits until the text box has these ratios, and the bars the same: either may be told first."""
     text = re.compile(r"^\s*" + r",\s*".join(re.escape(f"{ratio:.10g}") for ratio in expected) + r"\s*$")
     expect(field(page, "Your ratios")).to_have_value(text)
-    bars = [float(bar.get_attribute("aria-valuenow") or "nan") for bar in page.locator(".na-editor-bar").all()]
-    assert bars == pytest.approx([100 * ratio for ratio in expected], abs=0.006)
+    page.wait_for_function(
+        "wanted => { const bars = [...document.querySelectorAll('.na-editor-bar')].map((bar) => bar.ariaValueNow);"
+        " return bars.length === wanted.length && bars.every((now, i) => Math.abs(now - 100 * wanted[i]) <= 0.006); }",
+        arg=expected,
+        timeout=SHORT,
+    )
 
 
 def says(page: Page, words: str) -> None:
@@ -173,11 +178,13 @@ def test_from_the_ratios_of_a_run_to_a_run_of_ones_own(page: Page, server: Serve
     with pressed(page, 3, rated[3]):
         go(page, 3, 0.3)
     expect(page.locator(".na-editor-bar").nth(3)).to_have_attribute("aria-valuenow", "30")
+    expect(field(page, "Your ratios")).to_have_value(re.compile(r"^\s*([\d.]+,\s*){3}0\.3,"))
     asked = ratios(page)
     assert asked[3] == 0.3 and sum(asked) / BLOCKS == pytest.approx(0.5, abs=0.0005)
 
     page.click("#run")
     status(page, r"Finished in .*[\d.]+ custom")
+    page.wait_for_url(lambda url: run not in url)
     records = records_of(server, re.search(r"run=([\w-]+)", page.url)[1])
     assert next(r["sparsity"] for r in records if r["kind"] == "AllocationReady") == pytest.approx(asked)
     pruned = {r["block"]: r["requested"] for r in records if r["kind"] == "BlockPruned" and r["variant"] == "chosen"}

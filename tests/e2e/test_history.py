@@ -87,6 +87,7 @@ def test_runs_are_found_sorted_and_filtered(page: Page, looked_at: Kept) -> None
     shown(page, searched, sparser, uniform, cancelled)
     expect(page.get_by_role("columnheader", name="When")).to_have_attribute("aria-sort", "ascending")
     page.get_by_role("button", name="Perplexity").click()
+    expect(page.get_by_role("columnheader", name="Perplexity")).to_have_attribute("aria-sort", "ascending")
     expect(page.locator(".na-run").nth(2)).to_have_attribute("data-run", uniform)  # 12,346; the cancelled one has none
     page.get_by_role("searchbox", name="Search").fill("uniform")
     shown(page, uniform)
@@ -105,7 +106,7 @@ def test_named_tagged_and_pinned_in_place_and_it_lasts(page: Page, kept: Kept) -
     page.keyboard.press("Enter")
     expect(row(page, searched).locator(".na-open")).to_have_text(" ".join(HOSTILE[:120].split()))
     expect(row(page, searched)).to_contain_text("NeuroAL both, 60 %")  # the question stays to be seen
-    assert page.evaluate("document.activeElement.dataset.key") == f"{searched} rename"
+    expect(row(page, searched).get_by_role("button", name="Rename")).to_be_focused()
     row(page, sparser).get_by_role("button", name=re.compile("^Tags of")).click()
     page.keyboard.type("paper, <b>second</b>")
     page.keyboard.press("Enter")
@@ -155,7 +156,7 @@ def test_a_run_is_opened_in_the_prune_tab(page: Page, looked_at: Kept) -> None:
     status(page, r"Finished in .*80.08 NeuroAL", SHORT)
     expect(page.get_by_role("tab", name="Prune")).to_have_attribute("aria-selected", "true")
     expect(page.get_by_role("spinbutton", name=re.compile("Sparsity ratio")).first).to_have_value("0.7")
-    assert page.url.endswith(f"?run={looked_at.runs['sparser']}")
+    expect(page).to_have_url(re.compile(rf"\?run={looked_at.runs['sparser']}$"))
 
 
 def test_runs_compared_by_hand_and_by_link(page: Page, looked_at: Kept, browser: Browser) -> None:
@@ -171,11 +172,11 @@ def test_runs_compared_by_hand_and_by_link(page: Page, looked_at: Kept, browser:
         [re.compile("^Setting"), "Top-upNeuroALNeuroALUniform", "Sparsity ratio60 %70 %60 %"]
     )
     expect(page.locator(".na-compared-perplexity .js-plotly-plot")).to_be_visible(timeout=SHORT)
-    asked = drawn(page, "allocations")
+    asked = drawn(page, "allocations", 3)
     assert [trace["name"] for trace in asked] == ["NeuroAL both, 60 %", "NeuroAL both, 70 %", "Uniform, 60 %"]
     assert asked[2]["y"] == [0.6] * 6
-    assert len(drawn(page, "rows")) == 2
-    assert drawn(page, "perplexity")[2]["x"] == [80.08, 80.08, 12_345.678]
+    assert len(drawn(page, "rows", 2)) == 2
+    assert drawn(page, "perplexity", 3)[2]["x"] == [80.08, 80.08, 12_345.678]
     expect(comparison.get_by_role("table", name="Side by side")).to_contain_text("12,346 ± 148.15")
     link = page.url
     assert link.endswith(f"?compare={','.join(runs)}")
@@ -186,7 +187,7 @@ def test_runs_compared_by_hand_and_by_link(page: Page, looked_at: Kept, browser:
         other = phone.new_page()
         other.goto(link)
         expect(other.locator(".na-compared-perplexity .js-plotly-plot")).to_be_visible(timeout=LONG)
-        assert drawn(other, "allocations")[0]["y"] == asked[0]["y"]
+        assert drawn(other, "allocations", 3)[0]["y"] == asked[0]["y"]
         assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
         other.get_by_role("button", name="All runs").click()
         expect(row(other, runs[0])).to_be_visible()
@@ -194,8 +195,14 @@ def test_runs_compared_by_hand_and_by_link(page: Page, looked_at: Kept, browser:
         assert "compare=" not in other.url
 
 
-def drawn(page: Page, name: str) -> list[dict[str, object]]:
-    """The traces of a figure of the comparison, read from Plotly itself."""
+def drawn(page: Page, name: str, traces: int) -> list[dict[str, object]]:
+    """The traces of a figure of the comparison, read from Plotly itself once there are so many: each run has a stream
+    of its own, and what has come is drawn."""
+    page.wait_for_function(
+        "([name, traces]) => document.querySelector(`.na-compared-${name} .js-plotly-plot`)?.data.length === traces",
+        arg=[name, traces],
+        timeout=SHORT,
+    )
     return page.evaluate(
         "(name) => document.querySelector(`.na-compared-${name} .js-plotly-plot`).data"
         ".map((t) => ({ name: t.name, x: t.x, y: t.y }))",

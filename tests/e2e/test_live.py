@@ -29,6 +29,11 @@ TRACES = """name => JSON.parse(JSON.stringify(
     document.querySelector(`.na-card-${name} .js-plotly-plot`).data, ["z", "x", "y", "name", "type"]))"""
 
 
+# What part of the plane it shows.
+RANGES = """name => { const full = document.querySelector(`.na-card-${name} .js-plotly-plot`)._fullLayout;
+                      return [full.xaxis.range, full.yaxis.range]; }"""
+
+
 @dataclass
 class Memory:
     """Logs in memory; a test appends to them."""
@@ -37,7 +42,8 @@ class Memory:
     over: set[str] = field(default_factory=set)
 
     def read(self, run_id: str, after: int) -> tuple[list[Record], bool]:
-        return self.logs[run_id][after:], run_id in self.over
+        over = run_id in self.over  # first: the test may end the run meanwhile
+        return self.logs[run_id][after:], over
 
     def end(self, run_id: str, records: list[Record]) -> None:
         self.logs[run_id].extend(records)
@@ -122,11 +128,8 @@ def expected(records: list[Record], name: str) -> list[dict[str, Any]]:
 
 def ranges(page: Page, name: str) -> list[list[float]]:
     """What part of the plane a figure shows."""
-    return page.evaluate(
-        """name => { const full = document.querySelector(`.na-card-${name} .js-plotly-plot`)._fullLayout;
-                     return [full.xaxis.range, full.yaxis.range]; }""",
-        name,
-    )
+    drawn(page, name)
+    return page.evaluate(RANGES, name)
 
 
 def zoom(page: Page, name: str) -> list[list[float]]:
@@ -141,8 +144,9 @@ def zoom(page: Page, name: str) -> list[list[float]]:
     page.mouse.down()
     page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.7 * box["height"], steps=4)
     page.mouse.up()
-    page.wait_for_timeout(350)
-    assert ranges(page, name) != before
+    page.wait_for_function(
+        f"([name, before]) => JSON.stringify(({RANGES})(name)) !== JSON.stringify(before)", arg=[name, before]
+    )
     return ranges(page, name)
 
 
@@ -261,7 +265,7 @@ def test_a_replay_plays_pauses_and_shows_the_end(page: Page, app: App, log: list
     page.get_by_role("button", name="Show the end").click()
     settled(page, "Finished in")
     assert traces(page, "damage") == expected(log, "damage")
-    page.get_by_label("Speed").select_option("4")
+    page.get_by_label("Speed").select_option("0.5")  # so that what follows is not over before it is looked for
     page.get_by_role("button", name="Restart").click()
     expect(page.locator(".na-card-damage")).to_be_hidden()
     expect(page.locator(".na-sentence")).to_contain_text("step: trying lambda")  # it plays again
@@ -369,6 +373,7 @@ def test_figures_keep_their_height_when_the_window_changes(page: Page, app: App,
     look_at(page, app, "run=resize")
     settled(page, "Finished in")
     tall = "[...document.querySelectorAll('.js-plotly-plot')].map(p => p.offsetHeight)"
+    expect(page.locator(".js-plotly-plot:not([aria-busy])")).to_have_count(5)
     before = page.evaluate(tall)
     narrow = "() => [...document.querySelectorAll('.main-svg')].every(s => s.getBoundingClientRect().right <= 700)"
     page.set_viewport_size({"width": 700, "height": 6000})

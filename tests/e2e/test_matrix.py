@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from neuroal.export import decode
 from tests.e2e.server import Server
-from tests.e2e.steps import LONG, choose, open_page, pick, press_run, status
+from tests.e2e.steps import LONG, choose, looks_at, open_page, pick, press_run, status
 
 MARKS = "(card) => document.querySelector(`.na-card-matrix-${card} .js-plotly-plot`).layout.shapes?.length ?? 0"
 
@@ -34,6 +34,9 @@ def test_inside_one_matrix(page: Page, server: Server) -> None:
     expect(panel.locator(".na-matrix-words")).to_contain_text("the largest of 56", timeout=LONG)
 
     open_page(page, server, f"?run={run}&matrix=2.mlp.gate_proj")
+    looks_at(page, run)
+    status(page, "Finished in")
+    expect(page.locator(".na-card-repeat")).to_be_visible()  # the last to come above, where it moves the mask
     block, linear = (panel.get_by_role("combobox", name=name) for name in ("Block", "Linear"))
     expect(block).to_have_value("2", timeout=LONG)
     expect(linear).to_have_value("2.mlp.gate_proj")
@@ -85,6 +88,7 @@ def test_its_model_is_taken_away(page: Page, server: Server, tmp_path: Path) -> 
     expect(link).to_be_visible(timeout=LONG)
     expect(panel).to_contain_text("equal bit for bit. The sparse file was decoded again")
     page.reload()
+    expect(panel).to_be_visible()  # its scripts are there, so that it hears the button
     page.get_by_role("button", name="Take the model away").click()
     expect(panel.locator("summary")).to_be_focused()
     with page.expect_download(timeout=LONG) as download:

@@ -15,6 +15,7 @@ from tests.e2e.steps import (
     choose,
     drawn,
     field,
+    looks_at,
     open_page,
     plot,
     press_run,
@@ -79,6 +80,7 @@ def test_a_closed_tab_stops_nothing_and_the_link_leads_back(page: Page, server: 
     with browser.new_context(viewport={"width": 390, "height": 844}) as phone:
         other = phone.new_page()
         open_page(other, server, f"?run={run}")
+        looks_at(other, run)
         status(other, "Finished in")
         assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
 
@@ -92,6 +94,7 @@ def test_two_viewers_see_one_run_and_a_reload_reattaches(page: Page, server: Ser
         open_page(second, server, f"?run={run}")
         page.reload()
         for viewer in (page, second):
+            looks_at(viewer, run)
             status(viewer, "Finished in")
         assert plot(page, "scores") == plot(second, "scores")
 
@@ -152,8 +155,9 @@ def test_an_unknown_link_is_told_plainly(page: Page, server: Server) -> None:
 def test_every_control_has_a_label(page: Page, server: Server) -> None:
     """What a screen reader needs: a name for every field and button that can be reached."""
     open_page(page, server)
-    for fold in ("Calibration text and size", "Measuring", "Advanced"):
+    for fold, inside in (("Calibration text and size", "Length"), ("Measuring", "Perplexity"), ("Advanced", "Lambdas")):
         page.get_by_role("button", name=fold).click()
+        expect(field(page, inside)).to_be_visible()
     nameless = page.evaluate(
         """() => [...document.querySelectorAll('input, textarea, select, button')].filter(e => e.offsetParent).filter(
             e => !(e.labels?.length || e.getAttribute('aria-label') || e.getAttribute('aria-labelledby')
@@ -168,6 +172,8 @@ def test_kill_and_resume(tmp_path: Path, page: Page) -> None:
     try:
         open_page(page, server)
         choose(page)
+        page.get_by_role("button", name="Advanced").click()
+        page.get_by_label("Every lambda of the paper's grid").check()  # else it may be over before it is killed
         run = press_run(page)
         search_seen(page)
         server.kill()
@@ -193,7 +199,7 @@ def test_a_run_can_be_started_and_cancelled_from_the_keyboard(page: Page, server
     page.wait_for_url(re.compile(r"\?run="), timeout=LONG)  # a heat map alone could be that of the recorded run
     _tab_to(page, "cancel")
     page.keyboard.press("Enter")
-    expect(page.locator("#answer")).to_contain_text(re.compile("Cancelling|not going"), timeout=SHORT)
+    expect(page.locator("#answer")).to_contain_text(re.compile("Asked to stop|not going"), timeout=SHORT)
 
 
 def _tab_to(page: Page, element: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.server import Server
-from tests.e2e.steps import choose, field, open_page, press_run, records_of, status
+from tests.e2e.steps import choose, field, looks_at, open_page, press_run, records_of, status
 
 # As a Space has them; no folder of the data is set, so it is looked for at /data.
 SPACE = {
@@ -101,6 +101,7 @@ def test_a_space_is_walked_from_the_first_look_to_a_finished_run(space: Server, 
     status(page, "Finished in")
     assert [r["kind"] for r in records_of(space, run)][-1] == "RunFinished", "its events came through"
     page.reload()
+    looks_at(page, run)
     status(page, "Finished in")
     other = page.context.new_page()
     other.goto(space.url)

@@ -122,6 +122,7 @@ def test_damage_that_is_met_later_is_a_sentence_and_mended_by_the_next_start(
 ) -> None:
     fill(tmp_path)
     workshop = open_workshop()
+    workshop.housekeeping.join()
     workshop.jobs.store.close()  # what was read is forgotten
     scribble(tmp_path / "runs.sqlite")
     with pytest.raises(UserError, match="is damaged; start the app again"):
@@ -165,6 +166,7 @@ def test_a_run_on_a_disk_that_fills_up_fails_in_a_sentence_and_goes_on_to_the_sa
     workshop, small_spec = open_workshop(), dataclasses.replace(small_spec, lambdas=LAMBDAS, mode="exact")
     whole = workshop.jobs.start(small_spec)
     assert wait_for(workshop.jobs, whole) == "finished"
+    workshop.housekeeping.join()
     limit(workshop.jobs.store, pages)
     said = ""
     try:

@@ -23,9 +23,15 @@ def kill(thread: threading.Thread) -> None:
     assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)) == 1
 
 
+def somebody_waits(jobs: Jobs) -> None:
+    """Returns once a worker waits for a run."""
+    eventually(lambda: jobs._changed._waiters)  # type: ignore[attr-defined]
+
+
 def test_a_worker_that_is_killed_while_it_waits_takes_the_next_run(make_jobs: MakeJobs) -> None:
     jobs = make_jobs()
     for name in ("a", "b", "c"):
+        somebody_waits(jobs)
         kill(jobs._threads[0])
         assert wait_for(jobs, jobs.start(RunSpec(model=name))) == "finished"
 
@@ -68,6 +74,7 @@ def test_one_of_two_workers_that_is_killed_holds_nobody_up(make_jobs: MakeJobs, 
     script.hold("a")
     a = jobs.start(RunSpec(model="a"))
     script.wait_inside("a")
+    somebody_waits(jobs)
     for thread in jobs._threads:
         kill(thread)
     assert wait_for(jobs, jobs.start(RunSpec(model="b"))) == "finished"

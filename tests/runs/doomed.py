@@ -58,8 +58,11 @@ def run(connection: Connection, folder: Path, model: str, kind: str, nth: int, s
     workshop = Workshop(folder)
     save, seen = workshop.jobs.store.append, itertools.count(1)
     ids: list[str] = []
+    other_waits = threading.Event()
 
     def stand_still(run_id: str) -> None:
+        if kind != "Queued":  # then the other one is never asked
+            other_waits.wait()
         connection.send(run_id)
         threading.Event().wait()
 
@@ -87,6 +90,7 @@ def run(connection: Connection, folder: Path, model: str, kind: str, nth: int, s
         write, masks_file.save_file = masks_file.save_file, half
     ids.append(workshop.jobs.start(RunSpec(model=model, **settings)))
     workshop.jobs.start(RunSpec(model=model, **settings, sparsity=0.5))
+    other_waits.set()
     threading.Event().wait()
 
 
@@ -122,15 +126,15 @@ def sweep(connection: Connection, folder: Path, model: str, settings: dict[str, 
 
     torch.set_num_threads(1)
     workshop = Workshop(folder)
-    save, ended = workshop.jobs.store.append, itertools.count(1)
-    first_over = threading.Event()
+    save, begun, ended = workshop.jobs.store.append, itertools.count(1), itertools.count(1)
+    second_begun = threading.Event()
 
     def append(run_id: str, n: int, t: float, payload: dict[str, Any], *rest: Any) -> None:
         save(run_id, n, t, payload, *rest)
-        if payload["kind"] == "MemberFinished":
-            first_over.set()
+        if payload["kind"] == "MemberStarted" and next(begun) == 2:  # so the first one is over
+            second_begun.set()
         if payload["kind"] == "PruningFinished" and next(ended) == 2:
-            first_over.wait()
+            second_begun.wait()
             connection.send(sweep_id)
             threading.Event().wait()
 

@@ -124,9 +124,8 @@ def test_nothing_is_asked_of_the_store_while_nobody_looks(
     run_id, asked = a.hold("m"), []
     read = b.jobs.store.events
     monkeypatch.setattr(b.jobs.store, "events", lambda *args: asked.append(args) or read(*args))
-    b.jobs.read(run_id)
-    eventually(lambda: len(b.jobs._logs) == 0)
-    assert len(asked) >= 2 and not b.jobs._logs._somebody.is_set()
+    eventually(lambda: b.jobs.read(run_id) and any(len(args) == 2 for args in asked))  # followed, not only loaded
+    eventually(lambda: len(b.jobs._logs) == 0 and not b.jobs._logs._somebody.is_set())
     before = len(asked)
     a.script.release("m")
     wait_for(a.jobs, run_id)
@@ -402,6 +401,8 @@ def test_a_sweep_goes_on_elsewhere(open_replica: Callable[[], Workshop], model_f
     sweep_id = one.sweeps.start(spec)
     jobs = other.sweeps.jobs
     eventually(lambda: kinds(jobs, sweep_id).count("MemberStarted") == 2)
+    second = [r["run"] for r in jobs.read(sweep_id)[0] if r["kind"] == "MemberStarted"][1]
+    assert wait_for(other.jobs, second) == "finished"  # where it stands still
     assert other.sweeps.start(spec) == sweep_id
     dies(one)
     assert wait_for(jobs, sweep_id) == "interrupted"
