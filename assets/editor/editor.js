@@ -13,7 +13,7 @@
     + " Home and End the first and the last block, Ctrl+Z undoes.";
 
   // So long after it was written here, a text may come back from the text box, when it is no longer the last one.
-  const ECHO_MS = 2000;
+  const ECHO_MS = 15_000;
 
   let made = 0;
 

@@ -8,7 +8,7 @@
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
   const { LESSONS, learnSettings, make, post, setAddress, setText, settingsFor } = NeuroAL;
 
-  const ASK_AFTER_MS = 60, FRAME_MS = 550;
+  const ASK_AFTER_MS = 60, AHEAD_AFTER_MS = 1500, FRAME_MS = 550;
   const PATH = "gradio_api/learn";
   const UNKEPT = ["speed"]; // measured anew each time
 
@@ -227,6 +227,25 @@
         if (name === "race" && fresh) this.stopRace();
         this.draw();
       }));
+      clearTimeout(this.reading);
+      this.reading = setTimeout(() => this.readAhead(), AHEAD_AFTER_MS);
+    }
+
+    /** The goal of a challenge takes a second and is the same for everyone: it is found while the page before is read. */
+    async readAhead() {
+      const next = LESSONS[this.page + 1];
+      if (!next?.challenge || !this.shown) return;
+      const { key, settings } = this.question("challenge", next);
+      if (this.kept.has(key)) return;
+      try {
+        this.kept.set(key, await post(PATH, { scene: "challenge", settings }));
+      } catch { /* it is asked for again where it is needed */ }
+    }
+
+    /** What a scene is asked for a page, and the name under which its answer is kept. */
+    question(name, lesson = this.lesson) {
+      const settings = settingsFor(name, lesson, this.settings);
+      return { settings, key: `${name} ${JSON.stringify(settings)}` };
     }
 
     /** The model itself, once. */
@@ -241,7 +260,7 @@
 
     /** A scene, from what was asked before or from the server; null, and a sentence, where it cannot be had. */
     async fetch(name, signal = undefined, anew = false) {
-      const settings = settingsFor(name, this.lesson, this.settings), key = `${name} ${JSON.stringify(settings)}`;
+      const { key } = this.question(name);
       if (this.kept.has(key) && !(anew && UNKEPT.includes(name))) return this.kept.get(key);
       try {
         const scene = await this.request(name, {}, signal);
@@ -256,7 +275,7 @@
 
     /** A scene from the server, with more settings than the page's own; rejects with a sentence. */
     async request(name, more, signal = undefined) {
-      const settings = { ...settingsFor(name, this.lesson, this.settings), ...more };
+      const settings = { ...this.question(name).settings, ...more };
       this.busy(1);
       try {
         return await post(PATH, { scene: name, settings }, { signal });

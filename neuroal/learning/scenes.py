@@ -58,6 +58,7 @@ class Classroom:
         self._lock = threading.Lock()
         self._ground: Ground | None = None
         self._answer = functools.lru_cache(KEPT)(self._computed)
+        self._turn = functools.lru_cache(KEPT)(lambda scene, asked: threading.Lock())
 
     def answer(self, scene: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """A scene as JSON-ready values.
@@ -68,7 +69,12 @@ class Classroom:
         if scene not in SCENES:
             raise UserError(f"Scene {scene!r} is not known.{did_you_mean(str(scene), SCENES)}")
         asked = Asked.parse(given)
-        return self._computed(scene, asked) if scene in FRESH else self._answer(scene, asked)
+        if scene in FRESH:
+            return self._computed(scene, asked)
+        with self._lock:
+            turn = self._turn(scene, asked)
+        with turn:  # a class opens a page at the same moment: one of them has it computed
+            return self._answer(scene, asked)
 
     def _computed(self, scene: str, asked: Asked) -> dict[str, Any]:
         ground = self._ready()

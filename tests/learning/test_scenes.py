@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -169,3 +171,19 @@ def test_what_is_not_there_is_said(classroom: Classroom, scene: str, given: dict
 
 def test_defaults_are_one_question(classroom: Classroom) -> None:
     assert classroom.answer("score", {}) is classroom.answer("score", {"sparsity": Asked().sparsity})
+
+
+def test_what_a_class_asks_at_the_same_moment_is_computed_once(
+    classroom: Classroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, computed, race = threading.Barrier(8), [], SCENES["race"]
+    monkeypatch.setitem(SCENES, "race", lambda ground, asked: computed.append(asked) or race(ground, asked))
+
+    def ask(_: int) -> dict[str, Any]:
+        together.wait()
+        return classroom.answer("race", {"sparsity": 0.515})
+
+    with ThreadPoolExecutor(8) as class_room:
+        answers = list(class_room.map(ask, range(8)))
+    assert len(computed) == 1
+    assert all(answer is answers[0] for answer in answers)
