@@ -190,7 +190,6 @@
       if (BY_BLOCK.includes(this.name)) this.tellBlocks();
     }
 
-
     /** Who shows more of a block learns which one a person presses. */
     tellBlocks() {
       if (this.telling) return;

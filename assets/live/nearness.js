@@ -1,6 +1,6 @@
 /**
  * What nobody sees costs nothing: a card draws its plot once it is in the window or not far from it, and then what is the
- * newest by then. On a phone that is one plot of six.
+ * newest by then: on a phone no plot of five before one scrolls.
  */
 (() => {
   "use strict";
