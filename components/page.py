@@ -51,7 +51,7 @@ WAITING = "Press **Run** to prune, or look at a recorded run beside (on a phone:
 
 # What pressing Run led to.
 ANSWERS = {
-    "started": "The run goes on if you close this page; its link leads back to it.",
+    "started": "A run goes on if you close this page; its link leads back to it.",
     "answered": "This question was answered before; you are looking at that run.",
     "under way": "This question is being answered already; you are looking at that run.",
 }

@@ -230,7 +230,7 @@ def _wire_asking(sweep: Sweep, workshop: Workshop, page: gr.Blocks, form: Form) 
                 started = workshop.sweeps.start(spec, owner=request.session_hash or "")
         except UserError as error:
             return gr.skip(), gr.skip(), refusal(error)
-        return started, {"sweep": started}, "The sweep goes on if you close this page; its link leads back to it."
+        return started, {"sweep": started}, "A sweep goes on if you close this page; its link leads back to it."
 
     changes = [page.load, *(choice.change for choice in sweep.choices)]
     gr.on(changes, tell, asked, sweep.estimate, trigger_mode="always_last", concurrency_limit=4, **_QUIET)
