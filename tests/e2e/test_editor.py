@@ -198,7 +198,8 @@ def test_from_the_ratios_of_a_run_to_a_run_of_ones_own(page: Page, server: Serve
 
 def test_a_run_of_another_model_cannot_be_taken(page: Page, server: Server) -> None:
     open_editor(page, server)
-    page.get_by_role("button", name="Shown run").click()  # the recorded one, of SmolLM2
+    status(page, "Finished in")  # the recorded one, of SmolLM2, is shown
+    page.get_by_role("button", name="Shown run").click()
     says(page, "a model with 30 blocks, this one has 8")
     holds(page, [0.6] * BLOCKS)
 
