@@ -138,6 +138,7 @@ class Scorer:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self._first: dict[bool, list[Any]] = {}  # what the dense block 0 receives, the same for every candidate
 
     def expect(
         self, step: str, now: Sequence[Candidate], later: Sequence[float], candidate: Callable[[float], Candidate]
@@ -186,14 +187,29 @@ class Scorer:
         """Activation norms by group of the dense and of the pruned block ``b``, and the pruned block's outputs (none
         for the last block)."""
         stack, captured, method = self.problem.stack, self.problem.captured, self.problem.method
-        masking = functools.partial(method.statistics, refit=False)
-        with _precision(quick):
-            dense, _ = stack.gather(b, hidden, captured, masking, outputs=False)
+        dense = self._dense_pass(b, hidden, quick)
         weights = method.pruned(stack, b, stack.by_linear(b, dense), sparsity)
         with _Borrowed(stack.blocks[b], weights) as block, _precision(quick):
             last = b == len(stack) - 1
             pruned, outputs = stack.gather(b, hidden, captured, method.pruner.norms, block, outputs=not last)
         return norms_of(stack, b, dense), norms_of(stack, b, pruned), outputs
+
+    def _dense_pass(self, b: int, hidden: list[Tensor], quick: bool) -> list[Any]:
+        """What each consumer group of the dense block receives, as the pruner needs it to mask.
+
+        Block 0 gets the calibration samples whatever the candidate; that is gathered once, unless it is products of
+        inputs, which fill more memory than a block does.
+        """
+        problem = self.problem
+        shared = hidden is problem.captured.hidden and not problem.pruner.needs_gram
+        if shared and quick in self._first:
+            return self._first[quick]
+        masking = functools.partial(problem.method.statistics, refit=False)
+        with _precision(quick):
+            dense, _ = problem.stack.gather(b, hidden, problem.captured, masking, outputs=False)
+        if shared:
+            self._first[quick] = dense
+        return dense
 
 
 def _precision(quick: bool) -> AbstractContextManager[Any]:

@@ -27,18 +27,26 @@ class InputNorm:
 
     def update(self, inputs: Tensor) -> None:
         """Takes in a batch of sequences, [batch, tokens, in]; [tokens, in] counts as one sequence."""
-        inputs = as_sequences(inputs)
-        squares = column_norms(inputs.float()).square()  # [batch, in]
-        if squares.device.type != "cpu":
+        squares = column_norms(as_sequences(inputs).float()).square_()  # [batch, in]
+        if squares.device.type == "cpu":
+            self._take_each(squares.numpy())
+        else:
             self._take(squares)
-            return
-        for square in squares:  # one by one, so that the last bits do not depend on how sequences were batched
-            self.sequences += 1
-            square = square * self.weight(self.sequences)
-            if self._mean_square is None:
-                self._mean_square = square.clone()
-                continue
-            self._mean_square.mul_((self.sequences - 1) / self.sequences).add_(square / self.sequences)
+
+    def _take_each(self, squares: np.ndarray) -> None:
+        """One by one, so that the last bits do not depend on how sequences were batched. By numpy: its steps are as
+        small as these vectors, a tenth of a search on the tiny model is gone with torch's."""
+        mean = None if self._mean_square is None else self._mean_square.numpy()
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever prunes says what is not finite
+            for square in squares:
+                n = self.sequences = self.sequences + 1
+                square = square * self.weight(n)
+                if mean is None:
+                    mean = square
+                    continue
+                mean *= (n - 1) / n
+                mean += square / n
+        self._mean_square = None if mean is None else torch.from_numpy(mean)
 
     def _take(self, squares: Tensor) -> None:
         """The same mean, a batch at a time: few steps, where each is a launch."""

@@ -81,6 +81,7 @@ def race(ground: Ground, asked: Asked) -> dict[str, Any]:
             terms[event.lam].append(event.score)
         elif isinstance(event, CandidateFinished):
             totals[event.lam] = event.score
+            ground.scored(asked.pruner, tuple(block_schedule(asked.sparsity, event.lam, blocks)[0]), event.score)
         elif isinstance(event, LambdaChosen):
             chosen = event
     assert chosen is not None  # a search ends with it

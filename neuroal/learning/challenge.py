@@ -8,7 +8,7 @@ from typing import Any
 from neuroal.learning.alignment import race
 from neuroal.learning.asked import Asked
 from neuroal.learning.ground import Ground
-from neuroal.learning.outcome import dense_perplexity, figures
+from neuroal.learning.outcome import dense_perplexity, figures, read
 from neuroal.schedules import block_schedule
 
 # How much of what the search gains over uniform a learner is asked for, in the easier goal.
@@ -28,8 +28,15 @@ def challenge(ground: Ground, asked: Asked) -> dict[str, Any]:
         ``goals``: perplexities to get below, "share" (SHARE of the gain) and "search" (all of it). Without a gain both
         are uniform's.
     """
-    lam = race(ground, asked)["chosen"]
-    even = _told(ground, asked, ground.uniform(asked))
+    uniform = ground.uniform(asked)
+
+    def ends() -> None:
+        dense_perplexity(ground)
+        read(ground, asked.pruner, uniform)
+
+    with ground.beside(ends):
+        lam = race(ground, asked)["chosen"]
+    even = _told(ground, asked, uniform)
     chosen = _told(ground, asked, tuple(block_schedule(asked.sparsity, lam, len(ground.stack))[0]))
     gain = max(even["perplexity"] - chosen["perplexity"], 0.0)
     return {

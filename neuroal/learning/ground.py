@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -34,8 +35,8 @@ WINDOWS, WINDOW = 4, 128
 # So far may the mean of ratios made by hand be from the sparsity that is asked for.
 OFF = 0.005
 
-# Walks that are remembered: a learner moves a slider back and forth.
-KEPT_WALKS = 64
+# Walks that are remembered: a learner moves a slider back and forth. And scores alone: each race leaves a dozen.
+KEPT_WALKS, KEPT_SCORES = 64, 1024
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Ground:
         self.stack = DecoderStack(lm.model)
         self._captured = self.stack.capture(self.tokens)
         self._lock = threading.RLock()
+        self._scores: dict[tuple[str, tuple[float, ...]], float] = {}
         self.walk = functools.lru_cache(KEPT_WALKS)(self._walk)
 
     @contextmanager
@@ -93,6 +95,23 @@ class Ground:
         """Inside, nobody else computes with this ground; its products are too small to be shared among threads."""
         with self._lock, torch.no_grad(), on_one_thread():
             yield
+
+    @contextmanager
+    def beside(self, work: Callable[[], object]) -> Iterator[None]:
+        """Inside, another thread does ``work``, which must not walk: its blocks would be those of this thread.
+
+        Raises:
+            whatever ``work`` raises, at the end.
+        """
+
+        def alone() -> None:
+            with torch.no_grad(), on_one_thread():
+                work()
+
+        with ThreadPoolExecutor(1, "neuroal-beside") as pool:
+            working = pool.submit(alone)
+            yield
+            working.result()
 
     @property
     def captured(self) -> Captured:
@@ -152,6 +171,17 @@ class Ground:
     def is_kept(self, mean: float, sparsity: float) -> bool:
         """Whether a mean is near enough to a sparsity to be compared with others of that sparsity."""
         return abs(mean - sparsity) <= OFF + 1e-9  # 0.655 - 0.65 is not quite 0.005
+
+    def score(self, pruner: str, ratios: tuple[float, ...]) -> float:
+        """The alignment score of the blocks' ratios: as a race has found it, else of a walk."""
+        found = self._scores.get((pruner, ratios))
+        return self.walk(pruner, ratios).score if found is None else found
+
+    def scored(self, pruner: str, ratios: tuple[float, ...], score: float) -> None:
+        """Remembers a score; the oldest ones are forgotten."""
+        self._scores[pruner, ratios] = score
+        if len(self._scores) > KEPT_SCORES:
+            del self._scores[next(iter(self._scores))]
 
     def problem(self, pruner: str, sparsity: float, step: str = "block") -> Problem:
         """What a search is asked on this ground, as ``neuroal.allocate`` in its exact mode asks it."""

@@ -100,11 +100,17 @@ class Figures:
     achieved: float
 
 
-@functools.lru_cache(KEPT_FIGURES)
 def figures(ground: Ground, pruner: str, ratios: tuple[float, ...]) -> Figures:
     """Prunes a twin to the blocks' ratios and measures it; remembered."""
+    found, achieved = read(ground, pruner, ratios)
+    return Figures(found, ground.score(pruner, ratios), achieved)
+
+
+@functools.lru_cache(KEPT_FIGURES)
+def read(ground: Ground, pruner: str, ratios: tuple[float, ...]) -> tuple[float, float]:
+    """Perplexity on held-out prose of a twin pruned to the blocks' ratios, and its fraction of zeros; remembered."""
     twin, achieved = _twin(ground, pruner, ratios)
-    return Figures(perplexity(twin, ground.windows), ground.walk(pruner, ratios).score, achieved)
+    return perplexity(twin, ground.windows), achieved
 
 
 @functools.lru_cache(4)
