@@ -18,8 +18,9 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets" / "learn"
 
 # In the order in which they need each other; all of them need those of the live view and of the editor of ratios.
 SCRIPTS = (
-    "words.js", "formulas.js", "lessons.js", "challenges.js", "controls.js", "settings.js", "figures.js",
-    "figures_blocks.js", "figures_challenge.js", "model_map.js", "challenge_panel.js", "stage.js", "learn.js",
+    "words.js", "formulas.js", "lessons.js", "challenges.js", "controls.js", "settings.js", "answers.js",
+    "figures.js", "figures_blocks.js", "figures_challenge.js", "model_map.js", "challenge_panel.js", "stage.js",
+    "learn.js",
 )  # fmt: skip
 
 # Constant, see components/live.py.
@@ -40,26 +41,40 @@ seen().then(() => Promise.all([
 """
 )
 
+# Run with the page itself: what a link's page wants is asked for (by answers.js) while Gradio still builds the tab.
+_ON_ARRIVAL = (
+    LOADER
+    + """
+if (new URLSearchParams(location.search).has("learn"))
+  for (const path of config.scripts) load(path, script).catch(() => {});  // the tab says that they could not be loaded
+return [];
+"""
+)
+
 
 class LearnPath(gr.HTML):
     """The guided path; it holds nothing that the server would have to know."""
 
     def __init__(self, **kwargs: Any) -> None:
-        own = [*(ratio_editor.ASSETS / name for name in ratio_editor.SCRIPTS), *(ASSETS / name for name in SCRIPTS)]
-        styles = [ratio_editor.ASSETS / "editor.css", ASSETS / "learn.css"]
-        gr.set_static_paths([*own, *styles])
-        live = live_config()
-        config = {
-            **live,
-            "styles": [live["style"], *map(versioned, styles)],
-            "scripts": [*live["scripts"], *map(versioned, own)],
-        }
         settings = {"apply_default_css": False, "padding": False, **kwargs}
-        super().__init__(None, html_template=_TEMPLATE, js_on_load=with_config(_ON_LOAD, config), **settings)
+        super().__init__(None, html_template=_TEMPLATE, js_on_load=with_config(_ON_LOAD, learn_config()), **settings)
 
     def get_block_name(self) -> str:
         """The component of the browser that draws this one."""
         return "html"
+
+
+def learn_config() -> dict[str, Any]:
+    """What the scripts of the path need to know: the live view's, and files of their own."""
+    own = [*(ratio_editor.ASSETS / name for name in ratio_editor.SCRIPTS), *(ASSETS / name for name in SCRIPTS)]
+    styles = [ratio_editor.ASSETS / "editor.css", ASSETS / "learn.css"]
+    gr.set_static_paths([*own, *styles])
+    live = live_config()
+    return {
+        **live,
+        "styles": [live["style"], *map(versioned, styles)],
+        "scripts": [*live["scripts"], *map(versioned, own)],
+    }
 
 
 def wire_learn(page: gr.Blocks, tabs: gr.Tabs) -> None:
@@ -68,4 +83,5 @@ def wire_learn(page: gr.Blocks, tabs: gr.Tabs) -> None:
     def arrive(request: gr.Request) -> Any:
         return gr.Tabs(selected="learn") if "learn" in request.query_params else gr.skip()
 
-    page.load(arrive, None, tabs, concurrency_limit=None, show_progress="hidden", api_visibility="private")
+    script = f"() => {{ {with_config(_ON_ARRIVAL, learn_config())} }}"
+    page.load(arrive, None, tabs, js=script, concurrency_limit=None, show_progress="hidden", api_visibility="private")

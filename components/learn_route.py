@@ -1,5 +1,7 @@
 """The scenes of the guided path over HTTP: ``POST /gradio_api/learn``, ``{"scene": name, "settings": {...}}`` in.
 
+With ``"ahead": true`` nobody waits for it yet, and others who ask meanwhile go first.
+
 A route of its own, because a slider asks ten times a second and only the newest answer matters: Gradio's queue would
 work through all of them.
 """
@@ -38,7 +40,7 @@ class Lessons:
             if self._classroom is None:
                 import_engine()
                 self._classroom = import_heavy("neuroal.learning.scenes").Classroom()
-        return self._classroom.answer(scene, settings)
+        return self._classroom.answer(scene, settings, ahead=asked.get("ahead") is True)
 
 
 def add_learn_route(app: FastAPI, lessons: Lessons) -> None:

@@ -29,7 +29,7 @@ from torch import Tensor
 # Entries of a matrix from which on its rows are shared among threads.
 SHARED = 2**16
 
-# Columns from which on threads share rows that are looked at one by one: in shorter ones they queue for the interpreter.
+# Columns from which on threads share rows that are looked at one by one; before, they queue for the interpreter.
 WIDE = 2048
 
 

@@ -106,12 +106,24 @@ def test_groups_of_half_precision_are_ordered_exactly() -> None:
     assert torch.equal(prune_in_groups(metric, 2, 4), prune_in_groups(metric.float(), 2, 4))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+def test_negative_metrics_and_both_zeros_are_ordered_as_numbers(dtype: torch.dtype) -> None:
+    """Not by their bits: of these, only numbers that are not negative have the order of their bits."""
+    mixed = torch.tensor([[-1.0, 0.0, -0.0, 2.0, -3.0, 1.0]], dtype=dtype)
+    assert prune_smallest(mixed, 3).tolist() == [[True, True, False, False, True, False]]
+    assert keep_largest(mixed, np.array([3])).tolist() == [[True, False, True, False, True, False]]
+    zeros = torch.tensor([[0.0, -0.0, 0.0, -0.0, 1.0, float("inf")]], dtype=dtype)
+    assert prune_smallest(zeros, 3).tolist() == [[True, True, True, False, False, False]]
+    assert keep_largest(zeros, np.array([5])).tolist() == [[False, False, False, True, False, False]]
+
+
 # --- threads --------------------------------------------------------------------------------------------------------
 
 
 def test_rows_shared_among_threads_come_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the threads do not divide the rows, and where there are fewer rows than threads."""
     monkeypatch.setattr(masks, "SHARED", 1)
+    monkeypatch.setattr(masks, "WIDE", 1)
     for rows, columns in ((7, 33), (2, 50), (64, 8)):
         metric = torch.rand(rows, columns)
         keep = np.arange(rows) % columns

@@ -10,6 +10,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 import neuroal
+from neuroal.blocks import DecoderStack
 from neuroal.errors import UserError
 from neuroal.landscape import LEAST, MOST
 from neuroal.runs.events import BlockScored, CandidateFinished, CandidateStarted, LambdaChosen, Notice, SearchStarted
@@ -229,3 +230,23 @@ def test_a_scorer_is_told_what_comes_next_where_that_does_not_depend_on_what_is_
     assert made[0].expected == [("block", [lam], left[i + 1 :]) for i, lam in enumerate(left)]
     drained(neuroal.iter_allocate(model, tokens, mode="auto", **settings))
     assert made[1].expected == [], "which lambda comes next is for the scores to say"
+
+
+@pytest.mark.parametrize(("pruner", "passes"), [("wanda", 1), ("sparsegpt", len(LAMBDAS))])
+def test_what_block_0_receives_is_gathered_once(
+    model: LlamaForCausalLM, tokens: torch.Tensor, pruner: str, passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not depend on the candidate. Products of inputs are too large to be kept."""
+    dense: list[int] = []
+    gather = DecoderStack.gather
+
+    def counted(
+        self: DecoderStack, b: int, hidden: Any, captured: Any, statistics: Any, *rest: Any, **more: Any
+    ) -> Any:
+        if not more.get("outputs", True) and not rest:
+            dense.append(b)
+        return gather(self, b, hidden, captured, statistics, *rest, **more)
+
+    monkeypatch.setattr(DecoderStack, "gather", counted)
+    drained(neuroal.iter_allocate(model, tokens, pruner=pruner, step="block", sparsity=0.5, lambdas=LAMBDAS))
+    assert dense.count(0) == passes and dense.count(1) == len(LAMBDAS)

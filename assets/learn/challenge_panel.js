@@ -75,11 +75,15 @@
 
     // --- drawing ------------------------------------------------------------------------------------------------------
 
-    /** @param {?object} data the scene; @param {boolean} revealed whether the search's choice is shown */
-    draw(data, revealed) {
+    /**
+     * @param {?object} data the scene; @param {?object} ends what is known before it
+     * @param {boolean} revealed whether the search's choice is shown
+     */
+    draw(data, ends, revealed) {
       const { goal } = this.lesson.challenge;
       this.limit = data?.goals[goal] ?? this.limit; // the page may be opened again, and the scene on its way
       if (data) setText(this.goal, challenges.goalWords(data, goal));
+      else if (ends && this.limit === null) setText(this.goal, challenges.endsWords(ends));
       this.button.disabled = this.limit === null;
       const rows = this.attempts.map((attempt, i) => [`${i + 1}`, attempt]);
       if (data && revealed) rows.push(["search", data.search]);

@@ -23,6 +23,11 @@
       (counts && (best < 0 || perplexity < attempts[best].perplexity) ? i : best), -1);
   }
 
+  /** What is known of a challenge while the search still goes on. */
+  const endsWords = ({ dense, uniform, sparsity }) =>
+    `At ${percent(sparsity).replace(" ", "\u00a0")} sparsity uniform has perplexity ${told(uniform)}, the dense model`
+      + ` ${told(dense)}. The search is running; the goal follows from what it finds.`;
+
   /** What there is to do, in figures. `goal` is a name in `data.goals`. */
   function goalWords(data, goal) {
     const { uniform, search, gain, sparsity, dense } = data, limit = told(data.goals[goal]);
@@ -70,7 +75,7 @@
   const answer = ({ challenge }, { attempts }) => verdict(challenge, attempts[bestOf(attempts)]);
 
   const shared = {
-    lights: ["blocks"], scenes: ["challenge"], figures: ["attempts", "allocations"], reveal: "Show the search's choice",
+    lights: ["blocks"], scenes: ["ends", "challenge"], answers: ["challenge"], figures: ["attempts", "allocations"], reveal: "Show the search's choice",
     answer,
   };
   NeuroAL.LESSONS.push(
@@ -106,5 +111,5 @@
     },
   );
 
-  Object.assign(NeuroAL, { challenges: { attemptWords, bestOf, goalWords, isMet, share, told, verdict } });
+  Object.assign(NeuroAL, { challenges: { attemptWords, bestOf, endsWords, goalWords, isMet, share, told, verdict } });
 })();

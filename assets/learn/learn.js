@@ -6,16 +6,14 @@
 (() => {
   "use strict";
   const NeuroAL = (window.NeuroAL = window.NeuroAL || {});
-  const { LESSONS, learnSettings, make, post, setAddress, setText, settingsFor } = NeuroAL;
+  const { LESSONS, learnSettings, make, questionOf, setAddress, setText } = NeuroAL;
 
   const ASK_AFTER_MS = 60, AHEAD_AFTER_MS = 1500, FRAME_MS = 550;
-  const PATH = "gradio_api/learn";
-  const UNKEPT = ["speed"]; // measured anew each time
 
   class LearnView {
     /** @param {HTMLElement} host; @param {{palettes: object, plotly: Promise}} options */
     constructor(host, options) {
-      Object.assign(this, { host, options, scenes: {}, kept: new Map(), model: null, plotly: null, shown: false, race: {}, panels: new Map() });
+      Object.assign(this, { host, options, scenes: {}, answers: NeuroAL.answers, model: null, plotly: null, shown: false, race: {}, panels: new Map() });
       const link = new URL(window.location).searchParams;
       this.settings = learnSettings.unlinked(link.get("set"));
       this.page = Math.max(LESSONS.findIndex((lesson) => lesson.id === link.get("learn")), 0);
@@ -38,7 +36,7 @@
       if (!lesson.challenge || !model) return null;
       if (!this.panels.has(lesson.id)) this.panels.set(lesson.id, new NeuroAL.ChallengePanel(lesson, model.blocks, {
         lam: () => this.settings.lam, take: (lam) => this.change({ lam }), changed: () => this.draw(),
-        measure: (settings) => this.request("attempt", settings),
+        measure: (settings) => this.attempt(settings),
       }));
       return this.panels.get(lesson.id);
     }
@@ -231,21 +229,10 @@
       this.reading = setTimeout(() => this.readAhead(), AHEAD_AFTER_MS);
     }
 
-    /** The goal of a challenge takes a second and is the same for everyone: it is found while the page before is read. */
-    async readAhead() {
-      const next = LESSONS[this.page + 1];
-      if (!next?.challenge || !this.shown) return;
-      const { key, settings } = this.question("challenge", next);
-      if (this.kept.has(key)) return;
-      try {
-        this.kept.set(key, await post(PATH, { scene: "challenge", settings }));
-      } catch { /* it is asked for again where it is needed */ }
-    }
-
-    /** What a scene is asked for a page, and the name under which its answer is kept. */
-    question(name, lesson = this.lesson) {
-      const settings = settingsFor(name, lesson, this.settings);
-      return { settings, key: `${name} ${JSON.stringify(settings)}` };
+    /** The goal of a challenge takes a second and is the same for everyone: it is found while other pages are read. */
+    readAhead() {
+      const next = LESSONS.slice(this.page + 1).find(({ challenge }) => challenge);
+      if (next && this.shown) this.answers.ahead(questionOf("challenge", next, this.settings));
     }
 
     /** The model itself, once. */
@@ -260,11 +247,8 @@
 
     /** A scene, from what was asked before or from the server; null, and a sentence, where it cannot be had. */
     async fetch(name, signal = undefined, anew = false) {
-      const { key } = this.question(name);
-      if (this.kept.has(key) && !(anew && UNKEPT.includes(name))) return this.kept.get(key);
       try {
-        const scene = await this.request(name, {}, signal);
-        this.kept.set(key, scene);
+        const scene = await this.waited(this.answers.get(questionOf(name, this.lesson, this.settings), signal, anew));
         this.say("");
         return scene;
       } catch (error) {
@@ -273,12 +257,17 @@
       }
     }
 
-    /** A scene from the server, with more settings than the page's own; rejects with a sentence. */
-    async request(name, more, signal = undefined) {
-      const settings = { ...this.question(name).settings, ...more };
+    /** What became of an allocation; rejects with a sentence. */
+    attempt(more) {
+      const { scene, settings } = questionOf("attempt", this.lesson, this.settings);
+      return this.waited(this.answers.asked({ scene, settings: { ...settings, ...more } }));
+    }
+
+    /** An answer that is on its way is shown to be. */
+    async waited(answer) {
       this.busy(1);
       try {
-        return await post(PATH, { scene: name, settings }, { signal });
+        return await answer;
       } finally {
         this.busy(-1);
       }
@@ -317,7 +306,7 @@
     draw() {
       if (!this.shown || !this.model) return;
       const { settings, lesson, panel } = this;
-      panel?.draw(this.scenes.challenge ?? null, this.answered);
+      panel?.draw(this.scenes.challenge ?? null, this.scenes.ends ?? null, this.answered);
       const asked = (lesson.controls.includes("lam") && (this.scenes.score ?? this.scenes.result)?.ratios) || null;
       const ratios = panel ? panel.ratios : asked;
       const level = lesson.controls.includes("sparsity") ? Array(this.model.blocks).fill(settings.sparsity) : null;
@@ -329,7 +318,7 @@
     }
 
     showAnswer() {
-      const ready = this.lesson.scenes.slice(0, 1).every((name) => this.scenes[name]);
+      const ready = (this.lesson.answers ?? this.lesson.scenes.slice(0, 1)).every((name) => this.scenes[name]);
       this.asking.setAttribute("aria-expanded", String(this.answered));
       setText(this.asking, this.answered ? "Hide the answer" : this.lesson.reveal ?? "Show the answer");
       this.answer.hidden = !this.answered;

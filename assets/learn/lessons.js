@@ -4,7 +4,8 @@
  *
  * lights    parts of the model's map: "blocks", "block", "linear", "inputs", "readers"
  * controls  names in controls.js
- * scenes    what is asked of the server; the first one draws the figures and answers the question
+ * scenes    what is asked of the server, in this order
+ * answers   those that the answer to the question is made of; the first one where it is not named
  * fixed     settings that the page has, whatever other pages have set
  */
 (() => {
@@ -212,7 +213,7 @@
     score: ["sparsity", "pruner", "lam"], race: ["sparsity", "pruner"],
     rows: ["sparsity", "pruner", "lam", "row_lam", "block", "linear"], result: ["sparsity", "pruner", "lam"],
     words: ["sparsity", "pruner", "lam"], cost: ["sparsity", "pruner"], speed: ["sparsity", "pruner"],
-    challenge: ["sparsity", "pruner"], attempt: ["sparsity", "pruner"],
+    ends: ["sparsity", "pruner"], challenge: ["sparsity", "pruner"], attempt: ["sparsity", "pruner"],
   };
 
   /** The settings that a scene is asked with on a page. */

@@ -77,6 +77,7 @@ def race(ground: Ground, asked: Asked) -> dict[str, Any]:
     totals: dict[float, float] = {}
     chosen: LambdaChosen | None = None
     for event in search(Scorer(problem), "block", lambdas, ratios):
+        ground.turns.give_way()
         if isinstance(event, BlockScored):
             terms[event.lam].append(event.score)
         elif isinstance(event, CandidateFinished):

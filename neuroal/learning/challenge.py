@@ -18,6 +18,13 @@ SHARE = 2 / 3
 DIGITS = 1
 
 
+def ends(ground: Ground, asked: Asked) -> dict[str, Any]:
+    """Between what perplexities a challenge goes on: ``dense`` and ``uniform``, with ``sparsity``; known before the
+    search is over."""
+    uniform, _ = read(ground, asked.pruner, ground.uniform(asked))
+    return {"sparsity": asked.sparsity, "dense": dense_perplexity(ground), "uniform": uniform}
+
+
 def challenge(ground: Ground, asked: Asked) -> dict[str, Any]:
     """The goals at a sparsity, between uniform's perplexity and that of the search's choice, all of it measured.
 
@@ -28,15 +35,9 @@ def challenge(ground: Ground, asked: Asked) -> dict[str, Any]:
         ``goals``: perplexities to get below, "share" (SHARE of the gain) and "search" (all of it). Without a gain both
         are uniform's.
     """
-    uniform = ground.uniform(asked)
-
-    def ends() -> None:
-        dense_perplexity(ground)
-        read(ground, asked.pruner, uniform)
-
-    with ground.beside(ends):
+    with ground.beside(lambda: ends(ground, asked)):
         lam = race(ground, asked)["chosen"]
-    even = _told(ground, asked, uniform)
+    even = _told(ground, asked, ground.uniform(asked))
     chosen = _told(ground, asked, tuple(block_schedule(asked.sparsity, lam, len(ground.stack))[0]))
     gain = max(even["perplexity"] - chosen["perplexity"], 0.0)
     return {

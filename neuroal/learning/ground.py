@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from neuroal.blocks import Captured, DecoderStack, Linear
 from neuroal.calibration import calibration_tokens, held_out_windows
 from neuroal.errors import UserError
 from neuroal.learning.asked import Asked
+from neuroal.learning.turns import Turns
 from neuroal.method import Method
 from neuroal.models.loading import LanguageModel
 from neuroal.options import Options
@@ -57,15 +57,12 @@ class Walk:
     Attributes:
         received: per block, its consumer groups in order of execution.
         blocks: the term of each block: each linear of a group counts.
+        score: the alignment score, added up as a search does; lower is better.
     """
 
     received: tuple[tuple[Received, ...], ...]
     blocks: tuple[float, ...]
-
-    @property
-    def score(self) -> float:
-        """The alignment score; lower is better."""
-        return sum(self.blocks)
+    score: float
 
     def alignment(self) -> dict[str, np.ndarray]:
         """Dense minus pruned norms, float64 [in] by linear path: what drives the rows."""
@@ -86,14 +83,18 @@ class Ground:
         self.windows = held_out_windows(lm.tokenizer, windows=WINDOWS, length=WINDOW)
         self.stack = DecoderStack(lm.model)
         self._captured = self.stack.capture(self.tokens)
-        self._lock = threading.RLock()
+        self.turns = Turns()
         self._scores: dict[tuple[str, tuple[float, ...]], float] = {}
         self.walk = functools.lru_cache(KEPT_WALKS)(self._walk)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Inside, nobody else computes with this ground; its products are too small to be shared among threads."""
-        with self._lock, torch.no_grad(), on_one_thread():
+    def held(self, *, ahead: bool = False) -> Iterator[None]:
+        """Inside, nobody else computes with this ground; its products are too small to be shared among threads.
+
+        Args:
+            ahead: True where nobody waits for the outcome yet (see turns.py).
+        """
+        with self.turns.taken(ahead=ahead), torch.no_grad(), on_one_thread():
             yield
 
     @contextmanager
@@ -202,7 +203,9 @@ class Ground:
         for b, groups in enumerate(self.stack.groups):
             dense, pruned, hidden = scorer.two_passes(b, hidden, sparsity, quick=False)
             walk.append(_received(groups, dense, pruned))
-        return Walk(tuple(walk), tuple(sum(g.term * len(g.linears) for g in groups) for groups in walk))
+        terms = {linear: group.term for groups in walk for group in groups for linear in group.linears}
+        score = sum((terms[linear] for linear in self.stack.all_linears() if linear in terms), 0.0)
+        return Walk(tuple(walk), tuple(sum(g.term * len(g.linears) for g in groups) for groups in walk), score)
 
 
 def _received(groups: Sequence[tuple[Linear, ...]], dense: list[Tensor], pruned: list[Tensor]) -> tuple[Received, ...]:

@@ -46,9 +46,18 @@ SCENES: dict[str, Callable[[Ground, Asked], dict[str, Any]]] = {
     "words": outcome.words,
     "cost": outcome.cost,
     "speed": outcome.speed,
+    "ends": challenge.ends,
     "challenge": challenge.challenge,
     "attempt": challenge.attempt,
 }
+
+
+class _Question:
+    """A scene with its settings, and its answer once somebody has asked for it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.answer: dict[str, Any] | None = None
 
 
 class Classroom:
@@ -57,11 +66,13 @@ class Classroom:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ground: Ground | None = None
-        self._answer = functools.lru_cache(KEPT)(self._computed)
-        self._turn = functools.lru_cache(KEPT)(lambda scene, asked: threading.Lock())
+        self._question = functools.lru_cache(KEPT)(lambda scene, asked: _Question())
 
-    def answer(self, scene: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    def answer(self, scene: str, given: Mapping[str, Any], *, ahead: bool = False) -> dict[str, Any]:
         """A scene as JSON-ready values.
+
+        Args:
+            ahead: True where nobody waits for it yet: others who ask meanwhile go first.
 
         Raises:
             UserError: an unknown scene, or a setting that is not allowed.
@@ -72,13 +83,15 @@ class Classroom:
         if scene in FRESH:
             return self._computed(scene, asked)
         with self._lock:
-            turn = self._turn(scene, asked)
-        with turn:  # a class opens a page at the same moment: one of them has it computed
-            return self._answer(scene, asked)
+            question = self._question(scene, asked)
+        with question.lock:  # a class opens a page at the same moment: one of them has it computed
+            if question.answer is None:
+                question.answer = self._computed(scene, asked, ahead)
+            return question.answer
 
-    def _computed(self, scene: str, asked: Asked) -> dict[str, Any]:
+    def _computed(self, scene: str, asked: Asked, ahead: bool = False) -> dict[str, Any]:
         ground = self._ready()
-        with ground.held():
+        with ground.held(ahead=ahead):
             return SCENES[scene](ground, asked)
 
     def _ready(self) -> Ground:

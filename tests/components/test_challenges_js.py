@@ -118,7 +118,7 @@ def test_a_panel_measures_lists_and_leads_back(page: Page) -> None:
         return { ...found, ratios: settings.ratios };
       };
       let revealed = false;
-      const draw = () => panel.draw(data, revealed);
+      const draw = () => panel.draw(data, null, revealed);
       const panel = new NeuroAL.ChallengePanel(lesson, 4, { changed: draw, measure });
       document.body.append(panel.node);
       draw();

@@ -35,6 +35,21 @@ def test_goals_lie_between_uniform_and_what_the_search_has_chosen(classroom: Cla
     assert scene["dense"] < search < scene["goals"]["share"] < uniform
 
 
+def test_its_ends_are_told_before_the_search_is_over(classroom: Classroom) -> None:
+    asked = {"sparsity": 0.65}
+    ends, scene = classroom.answer("ends", asked), classroom.answer("challenge", asked)
+    assert ends == {"sparsity": 0.65, "dense": scene["dense"], "uniform": scene["uniform"]["perplexity"]}
+
+
+def test_a_score_is_the_same_whether_a_race_found_it_or_a_walk(classroom: Classroom) -> None:
+    """To the last bit: who measures the same twice must not see two scores."""
+    settings = {"sparsity": 0.55, "lam": 0.08}
+    walked = classroom.answer("score", settings)["score"]
+    race = classroom.answer("race", {"sparsity": 0.55})
+    assert race["scores"][race["lambdas"].index(0.08)] == walked
+    assert classroom.answer("attempt", settings)["score"] == walked
+
+
 def test_without_a_gain_uniform_is_what_there_is_to_beat(classroom: Classroom) -> None:
     scene = classroom.answer("challenge", {"sparsity": 0.5, "pruner": "magnitude"})
     uniform = scene["uniform"]["perplexity"]
