@@ -27,7 +27,11 @@ import torch
 from torch import Tensor
 
 # Entries of a matrix from which on its rows are shared among threads.
-SHARED = 2**16
+SHARED = 2**18
+
+# Entries that each thread selects from at a time: few enough to stay in its cache, and beside a large matrix the memory
+# of a part is nothing (on one thread a fifth less time than the whole at once, for 1536 x 576 and for 4096 x 4096).
+PART = 2**18
 
 # Columns from which on threads share rows that are looked at one by one; before, they queue for the interpreter.
 WIDE = 2048
@@ -118,6 +122,27 @@ def select(metric: Tensor, sparsity: float | np.ndarray, of: int | None = None) 
     if isinstance(sparsity, np.ndarray):
         return keep_largest(metric, keep_counts(metric.shape[1], sparsity))
     return prune_smallest(metric, prune_count(metric.shape[1], sparsity))
+
+
+def pruned(
+    weight: Tensor, metric: Callable[[slice], Tensor], sparsity: float | np.ndarray, of: int | None = None
+) -> Tensor:
+    """The weight with what :func:`select` names zeroed, as a new tensor; on a CPU part by part.
+
+    Args:
+        weight: [out, in], any float dtype.
+        metric: gives the metric of some rows, [rows, in].
+    """
+    rows, columns = weight.shape
+    step = max(1, PART * torch.get_num_threads() // columns)
+    if weight.device.type != "cpu" or step >= rows:
+        return zeroed(weight, select(metric(slice(rows)), sparsity, of))
+    product = torch.empty_like(weight)
+    for start in range(0, rows, step):
+        part = slice(start, start + step)
+        ratios = sparsity[part] if isinstance(sparsity, np.ndarray) else sparsity
+        product[part] = zeroed(weight[part], select(metric(part), ratios, of))
+    return product
 
 
 def zeroed(weight: Tensor, mask: Tensor) -> Tensor:

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroal import masks
-from neuroal.masks import keep_counts, keep_largest, prune_count, prune_in_groups, prune_smallest, select
+from neuroal.masks import (
+    keep_counts,
+    keep_largest,
+    prune_count,
+    prune_in_groups,
+    prune_smallest,
+    pruned,
+    select,
+    zeroed,
+)
 
 
 def test_row_granularity_prunes_the_lower_column_among_equals() -> None:
@@ -94,11 +103,11 @@ def test_groups_equal_brute_force(rows: int, columns: int, pattern: tuple[int, i
     kept, of = pattern
     metric = torch.from_numpy(np.random.default_rng(seed).integers(0, 4, (rows, columns)).astype(np.float32))
     mask = select(metric, 1 - kept / of, of)
-    for row, pruned in zip(metric.tolist(), mask.tolist(), strict=True):
+    for row, zeros in zip(metric.tolist(), mask.tolist(), strict=True):
         for start in range(0, columns, of):
             group = range(start, min(start + of, columns))
             lost = sorted(group, key=lambda j: (row[j], j))[: max(0, len(group) - kept)]
-            assert [j for j in group if pruned[j]] == sorted(lost)
+            assert [j for j in group if zeros[j]] == sorted(lost)
 
 
 def test_groups_of_half_precision_are_ordered_exactly() -> None:
@@ -115,6 +124,26 @@ def test_negative_metrics_and_both_zeros_are_ordered_as_numbers(dtype: torch.dty
     zeros = torch.tensor([[0.0, -0.0, 0.0, -0.0, 1.0, float("inf")]], dtype=dtype)
     assert prune_smallest(zeros, 3).tolist() == [[True, True, True, False, False, False]]
     assert keep_largest(zeros, np.array([5])).tolist() == [[False, False, False, True, False, False]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("sparsity", "of"), [(0.6, None), (np.linspace(0.2, 0.9, 11), None), (0.5, 4)])
+def test_part_by_part_as_the_whole(
+    dtype: torch.dtype, sparsity: float | np.ndarray, of: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the last part is shorter, and where a weight is stored the other way round."""
+    weight = torch.randn(24, 11, dtype=dtype).t()
+    metric, asked = weight.float().abs(), []
+
+    def of_rows(rows: slice) -> torch.Tensor:
+        asked.append(metric[rows].shape[0])
+        return metric[rows]
+
+    whole = zeroed(weight, select(metric, sparsity, of))
+    monkeypatch.setattr(masks, "PART", 24 * 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert torch.equal(pruned(weight, of_rows, sparsity, of), whole)
+    assert asked == [4, 4, 3]
 
 
 # --- threads --------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ class Pruner(ABC):
         summary: what it prunes first, for the table of methods; with its paper.
         needs_data: False when the metric does not look at activations.
         needs_gram: True when it needs all products of two inputs, not their norms alone.
+        row_by_row: True when the metric of a row depends on no other row of the weight, so that some rows do.
         moves_weights: True when kept weights are changed too, so that no metric alone ranks them.
         gathering, selecting: what it costs, for the estimate: passes through a block that gathering its statistics
             amounts to, and tokens in such a pass that pruning one block amounts to (measured on SmolLM2).
@@ -41,6 +42,7 @@ class Pruner(ABC):
     summary: ClassVar[str]
     needs_data: ClassVar[bool] = True
     needs_gram: ClassVar[bool] = False
+    row_by_row: ClassVar[bool] = False
     moves_weights: ClassVar[bool] = False
     refits: ClassVar[bool] = False
     gathering: ClassVar[float] = 0.0
@@ -81,9 +83,11 @@ class Pruner(ABC):
             sparsity: one ratio for all rows, or a float64 vector with one per row (masks.py says how each rounds).
             of: M of an N:M pattern, or None.
         """
-        from neuroal.masks import select, zeroed
+        from neuroal.masks import pruned
 
-        return zeroed(weight, select(self.metric(weight, statistics), sparsity, of))
+        if self.row_by_row:
+            return pruned(weight, lambda rows: self.metric(weight[rows], statistics), sparsity, of)
+        return pruned(weight, self.metric(weight, statistics).__getitem__, sparsity, of)
 
     def prune_together(
         self,

@@ -18,6 +18,7 @@ class Magnitude(Pruner):
     label = "Magnitude: |weight| alone"
     summary = "the smallest weights"
     needs_data = False
+    row_by_row = True
     rank = 20
 
     def metric(self, weight: Tensor, statistics: Any) -> Tensor:

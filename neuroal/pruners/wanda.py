@@ -19,6 +19,7 @@ class Wanda(Pruner):
     summary = (
         "the smallest products of a weight and the norm of its input ([2306.11695](https://arxiv.org/abs/2306.11695))"
     )
+    row_by_row = True
     rank = 10
 
     def metric(self, weight: Tensor, statistics: Any) -> Tensor:

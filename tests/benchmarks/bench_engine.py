@@ -8,7 +8,8 @@ candidate   one lambda of the exact search, against the matrix products that it 
             own weights, in their order, plus the attention
 pruning     pruning with Wanda, against the two passes through the blocks that it takes
 auto        every candidate, against as few as find the lowest score (step "both")
-memory      what a search needs beside the model, against one block's copy and its activations
+memory      what a search needs beside the model, against one block's copy and the activations: what a walk through the
+            blocks needs that does nothing else
 twins       the sparse twin's own bytes, against the share of the weights that is prunable
 sparsegpt   the linears of a group pruned at once, against one by one
 
@@ -37,10 +38,11 @@ import torch.nn.functional as F
 
 from neuroal.api import drain
 from neuroal.blocks import DecoderStack
+from neuroal.heap import working_heap
 from neuroal.models.loading import LanguageModel
 from neuroal.pruners.sparsegpt import SparseGPT
 from neuroal.pruning import iter_prune
-from neuroal.runs.events import BlockScored, CandidateFinished
+from neuroal.runs.events import CandidateFinished
 from neuroal.twin import own_bytes, sparse_twin
 
 
@@ -159,17 +161,16 @@ class Bench:
         yield Row("every candidate / as few as will do", took["exact"], took["auto"], "s", 4, more=True)
 
     def memory(self) -> Iterator[Row]:
-        """Peak of a search in a process of its own."""
-        command = [sys.executable, __file__, "--peak", *self.name.replace("x", " ").split()]
-        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        """Peaks of a search and of a walk, each in a process of its own."""
+
+        def peak_of(what: str) -> int:
+            command = [sys.executable, __file__, "--peak", what, *self.name.replace("x", " ").split()]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            return int(done.stdout.splitlines()[-1])
+
         block = sum(linear.weight.nbytes for linear in self.stack.linears[0])
-        widest = max(max(linear.weight.shape) for linear in self.stack.all_linears())
-        count, size = self.tokens.numel(), self.lm.model.dtype.itemsize
-        # two generations of hidden states; within a block at most four tensors as wide as its widest linear
-        activations = count * size * (2 * self.captured.hidden[0].shape[-1] + 4 * widest)
-        yield Row(
-            "memory of a search / a block's copy and activations", found / 1e6, (block + activations) / 1e6, "MB", 1
-        )
+        found, allowed = peak_of("search"), block + peak_of("walk")
+        yield Row("memory of a search / a block's copy and activations", found / 1e6, allowed / 1e6, "MB", 1)
 
     def sparsegpt(self) -> Iterator[Row]:
         """The column loop over a group's linears at once, against linear by linear."""
@@ -193,8 +194,8 @@ class Bench:
                   allowed / 1e6, "MB", 1.001)  # fmt: skip
 
 
-def peak(model: str, samples: str, length: str) -> None:
-    """Prints the bytes that a search of two candidates needs beside the model, all of whose weights are resident."""
+def peak(what: str, model: str, samples: str, length: str) -> None:
+    """Prints the bytes that a search of two candidates, or a walk, needs beside the model that is there."""
     lm = neuroal.load(model)
     tokens = neuroal.calibration_tokens(lm.tokenizer, samples=int(samples), length=int(length))
     for parameter in lm.model.parameters():
@@ -202,10 +203,21 @@ def peak(model: str, samples: str, length: str) -> None:
     neuroal.allocate(lm.model, tokens[:1, :16], top_up="uniform")  # what is imported and set up once
     before = psutil.Process().memory_info().rss
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here (Linux)
-    for event in neuroal.iter_allocate(lm.model, tokens, step="block", lambdas=(0.1, 0.2)):
-        assert not isinstance(event, BlockScored) or event.score >= 0
+    if what == "search":
+        neuroal.allocate(lm.model, tokens, step="block", lambdas=(0.1, 0.2))
+    else:
+        walk(DecoderStack(lm.model), tokens)
     highest = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     print(int(highest.split()[1]) * 1024 - before)
+
+
+def walk(stack: DecoderStack, tokens: torch.Tensor) -> None:
+    """Through all blocks, with the memory kept that is freed, as a search keeps it."""
+    with working_heap():
+        captured = stack.capture(tokens)
+        hidden = captured.hidden
+        for b in range(len(stack)):
+            hidden = stack.replay(b, hidden, captured)
 
 
 ROWS = ("candidate", "pruning", "auto", "memory", "twins", "sparsegpt")
@@ -219,7 +231,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--peak", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:
         peak(*arguments.peak)

@@ -109,6 +109,13 @@ class TestEveryPruner:
         assert (pruned == 0).sum(1).tolist() == [16] * 6 and torch.isfinite(pruned).all()
 
 
+@pytest.mark.parametrize("name", [pruner.name for pruner in PRUNERS.entries if pruner.row_by_row])
+def test_a_metric_of_single_rows_is_that_of_the_whole(name: str) -> None:
+    pruner, weight, statistics = _prepared(name)
+    whole = pruner.metric(weight, statistics)
+    assert torch.equal(torch.cat([pruner.metric(weight[r : r + 1], statistics) for r in range(6)]), whole)
+
+
 @pytest.mark.parametrize("name", [pruner.name for pruner in PRUNERS.entries if pruner.needs_data])
 def test_activations_that_are_not_finite_name_block_and_linear(
     model: LlamaForCausalLM, tokens: torch.Tensor, name: str
