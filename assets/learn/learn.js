@@ -229,10 +229,10 @@
       this.reading = setTimeout(() => this.readAhead(), AHEAD_AFTER_MS);
     }
 
-    /** The goal of a challenge takes a second and is the same for everyone: it is found while other pages are read. */
-    readAhead() {
-      const next = LESSONS.slice(this.page + 1).find(({ challenge }) => challenge);
-      if (next && this.shown) this.answers.ahead(questionOf("challenge", next, this.settings));
+    /** The goals of the challenges take a second each and are the same for everyone: other pages are read meanwhile. */
+    async readAhead() {
+      for (const lesson of LESSONS.slice(this.page + 1))
+        if (lesson.challenge && this.shown) await this.answers.ahead(questionOf("challenge", lesson, this.settings));
     }
 
     /** The model itself, once. */

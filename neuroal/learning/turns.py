@@ -29,10 +29,15 @@ class Turns:
         me = object()
         if not ahead:
             self._waiting.add(me)
-        with self._lock:
+        try:
+            self._lock.acquire()
+        finally:
             self._waiting.discard(me)
+        try:
             self._is_ahead = ahead
             yield
+        finally:
+            self._lock.release()
 
     def give_way(self) -> None:
         """Called inside, between two steps: who works ahead goes on when nobody waits any more."""
