@@ -156,8 +156,10 @@ def going(request: pytest.FixtureRequest, tmp_path: Path, model_folder: Path) ->
     """A search that is under way; a parameter is the number of its samples."""
     words = [sys.executable, "-m", "neuroal", *searching(model_folder, getattr(request, "param", 16)), "--json"]
     child = subprocess.Popen(
-        words, cwd=ROOT, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        words, cwd=ROOT, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # As in a terminal: tests that a script started in the background have the signal of Ctrl+C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     until = time.monotonic() + 6 * PATIENCE
     for line in child.stderr:
         if "Searching lambda" in line:
