@@ -41,12 +41,13 @@ seen().then(() => Promise.all([
 """
 )
 
-# Run with the page itself: what a link's page wants is asked for (by answers.js) while Gradio still builds the tab.
+# Run with the page itself: what a link's page wants is asked for (by answers.js) while Gradio still builds the tab. The
+# tab says it where something could not be loaded.
+_IS_LINKED = 'new URLSearchParams(location.search).has("learn")'
 _ON_ARRIVAL = (
     LOADER
     + """
-if (new URLSearchParams(location.search).has("learn"))
-  for (const path of config.scripts) load(path, script).catch(() => {});  // the tab says that they could not be loaded
+for (const loaded of [plotly, ...config.scripts.map((path) => load(path, script))]) loaded.catch(() => {});
 return [];
 """
 )
@@ -83,5 +84,5 @@ def wire_learn(page: gr.Blocks, tabs: gr.Tabs) -> None:
     def arrive(request: gr.Request) -> Any:
         return gr.Tabs(selected="learn") if "learn" in request.query_params else gr.skip()
 
-    script = f"() => {{ {with_config(_ON_ARRIVAL, learn_config())} }}"
+    script = f"() => {{ if (!{_IS_LINKED}) return []; {with_config(_ON_ARRIVAL, learn_config())} }}"
     page.load(arrive, None, tabs, js=script, concurrency_limit=None, show_progress="hidden", api_visibility="private")

@@ -75,8 +75,8 @@
   const answer = ({ challenge }, { attempts }) => verdict(challenge, attempts[bestOf(attempts)]);
 
   const shared = {
-    lights: ["blocks"], scenes: ["ends", "challenge"], answers: ["challenge"], figures: ["attempts", "allocations"], reveal: "Show the search's choice",
-    answer,
+    lights: ["blocks"], scenes: ["ends", "challenge"], answers: ["challenge"], figures: ["attempts", "allocations"],
+    reveal: "Show the search's choice", answer,
   };
   NeuroAL.LESSONS.push(
     {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
@@ -15,12 +16,18 @@ SERIOUS = ("serious", "critical")
 
 def test_the_path_is_walked(page: Page, server: Server) -> None:
     page.emulate_media(reduced_motion="no-preference")
+    asked: list[dict[str, Any]] = []
+    page.on(
+        "request", lambda sent: asked.append(sent.post_data_json) if sent.url.endswith("gradio_api/learn") else None
+    )
     page.goto(f"{server.url}/?learn=alignment&set=sparsity:0.8,block:4")
     view, heading = page.locator(".na-learn"), page.locator(".na-lesson-title")
     expect(heading).to_have_text("4. What the next linear now receives")
     figure = view.locator(".js-plotly-plot")
     expect(figure).to_be_visible()
     expect(view.get_by_label("Sparsity")).to_have_value("0.8")
+    early = [(one["scene"], one["ahead"]) for one in asked]
+    assert early == [("model", True), ("received", True)], "asked once, and before the tab was there"
     expect(view.get_by_role("button", name=re.compile("^Block 4"))).to_have_attribute("aria-pressed", "true")
 
     view.get_by_role("button", name="Show the answer").click()
