@@ -12,7 +12,9 @@ import threading
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
+from components.foreseen import Foreseen
 from components.json_route import INCOMPLETE, add_json_route
 from neuroal.errors import UserError
 from neuroal.importing import import_engine, import_heavy
@@ -44,5 +46,6 @@ class Lessons:
 
 
 def add_learn_route(app: FastAPI, lessons: Lessons) -> None:
-    """Adds the route to a Gradio app."""
+    """Adds the route to a Gradio app, and what looks ahead; before the app's layers are built."""
     add_json_route(app, PATH, lessons.answer)
+    app.user_middleware.append(Middleware(Foreseen, answer=lessons.answer))

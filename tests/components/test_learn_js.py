@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from components import learn, live
+from components.foreseen import CHALLENGES
 from components.plotting import DARK, LIGHT
 from neuroal.learning.scenes import SCENES, Classroom
 
@@ -48,6 +49,12 @@ def test_every_page_has_what_it_names(page: Page) -> None:
         assert set(lesson["figures"]) <= set(figures) & set(said), lesson["id"]
         assert lesson["formula"] in formulas
         assert lesson["question"].endswith("?")
+
+
+def test_what_a_link_to_a_challenge_has_begun_is_what_its_page_asks(page: Page) -> None:
+    script = """() => Object.fromEntries(NeuroAL.LESSONS.filter(({ challenge }) => challenge).map((lesson) =>
+      [lesson.id, NeuroAL.questionOf("challenge", lesson, NeuroAL.learnSettings.DEFAULTS).settings]))"""
+    assert in_browser(page, script) == CHALLENGES
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
