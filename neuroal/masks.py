@@ -12,8 +12,8 @@ implementation of NeuroAL does:
 
 With an N:M pattern the count is taken in every group of M consecutive columns instead of the whole row.
 
-On a CPU the k-th value is found by numpy, whose partition and sort use the widest vectors the machine has: measured
-9 to 27 times faster than torch.sort. On a GPU torch's own sort stays on the device.
+On a CPU the k-th value is found by numpy, whose partition uses the widest vectors the machine has. On a GPU torch's own
+selection stays on the device.
 """
 
 from __future__ import annotations
