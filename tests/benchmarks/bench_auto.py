@@ -3,9 +3,12 @@
     python tests/benchmarks/bench_auto.py record [--cases N] [--model tiny]     adds curves to assets/landscapes
     python tests/benchmarks/bench_auto.py quick [--model tiny]          adds the scores in bfloat16 to them
     python tests/benchmarks/bench_auto.py           cross-validates: each kind of case against what all others taught
+    python tests/benchmarks/bench_auto.py rows [--model tiny]   runs the row steps, and scores their choices exactly
 
 Recording runs the exact search; a case is a model, pruner, sparsity and calibration seed, and a step. Where there are
-scores in bfloat16, these are what the search is told, and the exact ones what its choice is judged by.
+scores in bfloat16, these are what the search is told, and the exact ones what its choice is judged by. "rows" does not
+rely on what was recorded of the choice: it runs the row step after the exact search's blocks, as the page would, and
+scores in float32 what was chosen.
 """
 
 from __future__ import annotations
@@ -69,12 +72,7 @@ def record_quick(model: str) -> None:
         if curve["model"] != model or "quick" in curve:
             continue
         tokens = neuroal.calibration_tokens(lm.tokenizer, samples=8, length=64, seed=curve["seed"])
-        known = {}
-        if curve["step"] == "row":
-            blocks = [c for c in read() if _case(c) == _case(curve) and c["step"] == "block"]
-            known = {
-                ("block", lam): score for c in blocks for lam, score in zip(c["lambdas"], c["scores"], strict=True)
-            }
+        known = _known_blocks(curve) if curve["step"] == "row" else {}
         with mock.patch("neuroal.search.following", _next), mock.patch("neuroal.api.fast_bfloat16", lambda: True):
             found = neuroal.allocate(
                 lm.model, tokens, pruner=curve["pruner"], sparsity=curve["sparsity"], mode="auto", known=known,
@@ -88,9 +86,48 @@ def record_quick(model: str) -> None:
         print(_case(curve), curve["step"], flush=True)
 
 
+def judged_rows(model: str) -> Iterator[tuple[Curve, float]]:
+    """(curve, how much the exact score of the rows that a search chooses lies above the lowest recorded one) of every
+    recorded row curve."""
+    import neuroal
+    from neuroal.api import drain
+    from neuroal.search import Candidate, Problem, Scorer
+
+    lm = neuroal.load(model, device="cpu", dtype="float32")
+    for curve in (c for c in read() if c["model"] == model and c["step"] == "row"):
+        tokens = neuroal.calibration_tokens(lm.tokenizer, samples=8, length=64, seed=curve["seed"])
+        problems: list[Problem] = []
+
+        def remembering(problem: Problem, problems: list[Problem] = problems) -> Scorer:
+            problems.append(problem)
+            return Scorer(problem)
+
+        with mock.patch("neuroal.search.following", _rows_only), mock.patch("neuroal.api.fast_bfloat16", lambda: True):
+            found = neuroal.allocate(
+                lm.model, tokens, pruner=curve["pruner"], sparsity=curve["sparsity"], mode="auto", step=curve["asked"],
+                known=_known_blocks(curve), scorer=remembering,
+            )  # fmt: skip
+        chosen = Candidate(0, found.row_lambda, found.sparsity)
+        ((score, _),) = drain(Scorer(problems[0]).score("row", [chosen], exact=True))
+        yield curve, score / min(curve["scores"]) - 1
+
+
+def _known_blocks(curve: Curve) -> dict[tuple[str, float], float]:
+    """The exact scores of the block step that came before a row step."""
+    blocks = [c for c in read() if _case(c) == _case(curve) and c["step"] == "block"]
+    return {("block", lam): score for c in blocks for lam, score in zip(c["lambdas"], c["scores"], strict=True)}
+
+
 def _next(step: str, lambdas: Sequence[float], scores: Mapping[float, float], at_zero: float | None) -> Sequence[float]:
     """In the place of ``landscape.following``: every lambda, in order."""
     return [lam for lam in lambdas if lam not in scores][:1]
+
+
+def _rows_only(
+    step: str, lambdas: Sequence[float], scores: Mapping[float, float], zero: float | None
+) -> Sequence[float]:
+    """In the place of ``landscape.following``: itself for rows, every lambda for blocks, whose scores are known."""
+    return landscape.following(step, lambdas, scores, zero) if step == "row" else _next(step, lambdas, scores, zero)
 
 
 def read() -> list[Curve]:
@@ -139,10 +176,22 @@ def _case(curve: Curve) -> tuple[Any, ...]:
     return tuple(curve[k] for k in ("model", "pruner", "sparsity", "seed", "asked"))
 
 
+def _print_rows(model: str) -> None:
+    above = []
+    for curve, share in judged_rows(model):
+        above.append(share)
+        print(
+            f"{curve['pruner']} {curve['sparsity']:.0%}, seed {curve['seed']}, {curve['asked']}: {share:+.2%}",
+            flush=True,
+        )
+    good = sum(share <= GOOD for share in above)
+    print(f"{good} of {len(above)} within 1 %, mean {sum(above) / len(above):+.2%}, furthest {max(above):+.2%}")
+
+
 def main() -> None:
     """Records, or prints a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("record", "quick", "validate"), default="validate")
+    parser.add_argument("what", nargs="?", choices=("record", "quick", "rows", "validate"), default="validate")
     parser.add_argument("--model", default="SmolLM2-135M-Instruct")
     parser.add_argument("--cases", type=int, default=100)
     arguments = parser.parse_args()
@@ -151,6 +200,9 @@ def main() -> None:
         return
     if arguments.what == "quick":
         record_quick(arguments.model)
+        return
+    if arguments.what == "rows":
+        _print_rows(arguments.model)
         return
     rows: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
     for curve, above, count in outcomes():
