@@ -102,11 +102,16 @@ def playwright() -> Iterator[Playwright]:
         yield started
 
 
-@pytest.fixture(scope="session")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    """Headless Chromium; a machine without it fails these tests, it does not skip them."""
+def chromium() -> str:
+    """The browser's file; a machine without it fails these tests, it does not skip them."""
     if not CHROMIUM:
         pytest.fail("There is no Chromium in /usr/bin: install Debian's package chromium-headless-shell, or chromium.")
-    started = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+    return CHROMIUM
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """Headless Chromium, for contexts that share nothing."""
+    started = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_ARGS)
     yield started
     started.close()
