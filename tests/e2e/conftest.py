@@ -41,7 +41,7 @@ def profile(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) ->
     opened = playwright.chromium.launch_persistent_context(
         tmp_path_factory.mktemp("profile"),
         executable_path=chromium(),
-        args=CHROMIUM_ARGS,
+        args=[*CHROMIUM_ARGS, "--blink-settings=v8CacheOptions=3"],  # kept at the first look, not at the third
         viewport={"width": 1280, "height": 1000},
         reduced_motion="reduce",
     )
