@@ -19,6 +19,14 @@ def open_page(page: Page, server: Server, query: str = "") -> None:
     page.wait_for_selector("#run", state="attached")
 
 
+def on_a_dark_phone(page: Page) -> Page:
+    """Another page of the same browser, small and dark."""
+    phone = page.context.new_page()
+    phone.set_viewport_size({"width": 390, "height": 844})
+    phone.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    return phone
+
+
 def choose(page: Page, **settings: str) -> None:
     """Fills the form as a person does: the tiny model, the Quick budget, and what else is asked."""
     model = page.get_by_label("Model", exact=True)

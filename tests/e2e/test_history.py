@@ -16,7 +16,7 @@ from neuroal.runs.store import Store
 from tests.components.kept import keep
 from tests.components.logs import realistic, uniform_only
 from tests.e2e.server import Server
-from tests.e2e.steps import LONG, SHORT, choose, open_page, plot, press_run, status
+from tests.e2e.steps import LONG, SHORT, choose, on_a_dark_phone, open_page, plot, press_run, status
 
 # What would run if it were taken for markup or for one of Gradio's templates.
 HOSTILE = "<img src=x onerror=\"document.body.dataset.hacked='yes'\"> ${document.body.dataset.hacked='yes'} {{value}}"
@@ -159,7 +159,7 @@ def test_a_run_is_opened_in_the_prune_tab(page: Page, looked_at: Kept) -> None:
     expect(page).to_have_url(re.compile(rf"\?run={looked_at.runs['sparser']}$"))
 
 
-def test_runs_compared_by_hand_and_by_link(page: Page, looked_at: Kept, browser: Browser) -> None:
+def test_runs_compared_by_hand_and_by_link(page: Page, looked_at: Kept) -> None:
     runs = [looked_at.runs[name] for name in ("searched", "sparser", "uniform")]
     open_history(page, looked_at)
     compare = page.get_by_role("button", name="Compare", exact=True)
@@ -181,18 +181,15 @@ def test_runs_compared_by_hand_and_by_link(page: Page, looked_at: Kept, browser:
     link = page.url
     assert link.endswith(f"?compare={','.join(runs)}")
 
-    with browser.new_context(
-        viewport={"width": 390, "height": 844}, color_scheme="dark", reduced_motion="reduce"
-    ) as phone:
-        other = phone.new_page()
-        other.goto(link)
-        expect(other.locator(".na-compared-perplexity .js-plotly-plot")).to_be_visible(timeout=LONG)
-        assert drawn(other, "allocations", 3)[0]["y"] == asked[0]["y"]
-        assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
-        other.get_by_role("button", name="All runs").click()
-        expect(row(other, runs[0])).to_be_visible()
-        assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
-        assert "compare=" not in other.url
+    other = on_a_dark_phone(page)
+    other.goto(link)
+    expect(other.locator(".na-compared-perplexity .js-plotly-plot")).to_be_visible(timeout=LONG)
+    assert drawn(other, "allocations", 3)[0]["y"] == asked[0]["y"]
+    assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
+    other.get_by_role("button", name="All runs").click()
+    expect(row(other, runs[0])).to_be_visible()
+    assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
+    assert "compare=" not in other.url
 
 
 def drawn(page: Page, name: str, traces: int) -> list[dict[str, object]]:

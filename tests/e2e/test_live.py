@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from components.charts import DARK, figures, fold_all
 from components.live import LiveRun
@@ -86,23 +86,12 @@ def app() -> Iterator[App]:
     demo.close(verbose=False)
 
 
-@pytest.fixture(scope="module")
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """Shared, so that scripts are fetched once."""
-    opened = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield opened
-    opened.close()
-
-
 @pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """A tab that must not raise a single error."""
-    opened = context.new_page()
-    errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    yield opened
-    opened.close()
-    assert errors == []
+def page(page: Page) -> Page:
+    """A smaller one, where what moves does so."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(reduced_motion="no-preference")
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -329,11 +318,11 @@ def test_dark_mode_redraws_and_a_phone_does_not_scroll_sideways(page: Page, app:
     assert layout["paper_bgcolor"] == "rgba(0,0,0,0)"
 
 
-def test_what_repeats_a_run_asks_the_same_question(page: Page, app: App, context: BrowserContext) -> None:
+def test_what_repeats_a_run_asks_the_same_question(page: Page, app: App) -> None:
     """By keys alone, on a phone; what is copied is what the command line takes."""
     spec = RunSpec(model="tiny", top_up="owl", owl_m=4.5, exclude=("*.down_proj", "0"), seed=7)
     app.over("again", numbered([started(**dataclasses.asdict(spec)), ev.RunFinished(1.0, 1)]))
-    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=app.url)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=app.url)
     page.set_viewport_size({"width": 390, "height": 844})
     look_at(page, app, "run=again")
     card = page.locator(".na-card-repeat")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.e2e.server import Server
-from tests.e2e.steps import LONG, SHORT, choose, drawn, open_page, plot, press_run, records_of, status
+from tests.e2e.steps import LONG, SHORT, choose, drawn, on_a_dark_phone, open_page, plot, press_run, records_of, status
 
 
 def tick(page: Page, *evaluations: str) -> None:
@@ -20,7 +20,7 @@ def tick(page: Page, *evaluations: str) -> None:
         page.get_by_label(name, exact=True).check()
 
 
-def test_a_finished_run_is_measured_by_the_button(page: Page, server: Server, browser: Browser) -> None:
+def test_a_finished_run_is_measured_by_the_button(page: Page, server: Server) -> None:
     open_page(page, server)
     choose(page, Sparsity_ratio="0.58")
     run = press_run(page)
@@ -43,18 +43,15 @@ def test_a_finished_run_is_measured_by_the_button(page: Page, server: Server, br
     card = json.loads(page.locator(".na-card-config .na-json").text_content() or "")
     assert card["spec"]["evaluations"] == ["perplexity", "divergence", "probes"]
 
-    with browser.new_context(
-        viewport={"width": 390, "height": 844}, color_scheme="dark", reduced_motion="reduce"
-    ) as phone:
-        other = phone.new_page()
-        open_page(other, server, f"?run={run}")
-        expect(other.locator(".na-card-probes")).to_be_visible(timeout=LONG)
-        assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
-        other.get_by_text("Read what they wrote").click()
-        expect(other.locator(".na-answer")).to_have_count(8)
+    other = on_a_dark_phone(page)
+    open_page(other, server, f"?run={run}")
+    expect(other.locator(".na-card-probes")).to_be_visible(timeout=LONG)
+    assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
+    other.get_by_text("Read what they wrote").click()
+    expect(other.locator(".na-answer")).to_have_count(8)
 
 
-def test_calibrations_are_drawn_beside_their_differences(page: Page, server: Server, browser: Browser) -> None:
+def test_calibrations_are_drawn_beside_their_differences(page: Page, server: Server) -> None:
     open_page(page, server)
     choose(page, Sparsity_ratio="0.56")
     tick(page, "Calibration sensitivity")
@@ -72,21 +69,18 @@ def test_calibrations_are_drawn_beside_their_differences(page: Page, server: Ser
     alternative = page.locator(".na-card-spread .na-hidden")
     expect(alternative).to_contain_text(f"Over {len(told)} calibrations the pruned model's perplexity")
 
-    with browser.new_context(
-        viewport={"width": 390, "height": 844}, color_scheme="dark", reduced_motion="reduce"
-    ) as phone:
-        other = phone.new_page()
-        open_page(other, server, f"?run={run}")
-        expect(drawn(other, "spread", LONG).locator(".xtick").first).to_be_visible()
-        assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
-        outside = """() => {
-          const plot = document.querySelector(".na-card-spread .na-plot").getBoundingClientRect();
-          return [...document.querySelectorAll(".na-card-spread text")].filter((text) => {
-            const box = text.getBoundingClientRect();
-            return box.width && (box.left < plot.left - 1 || box.right > plot.right + 1);
-          }).map((text) => text.textContent);
-        }"""
-        assert other.evaluate(outside) == [], "is cut off"
+    other = on_a_dark_phone(page)
+    open_page(other, server, f"?run={run}")
+    expect(drawn(other, "spread", LONG).locator(".xtick").first).to_be_visible()
+    assert other.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
+    outside = """() => {
+      const plot = document.querySelector(".na-card-spread .na-plot").getBoundingClientRect();
+      return [...document.querySelectorAll(".na-card-spread text")].filter((text) => {
+        const box = text.getBoundingClientRect();
+        return box.width && (box.left < plot.left - 1 || box.right > plot.right + 1);
+      }).map((text) => text.textContent);
+    }"""
+    assert other.evaluate(outside) == [], "is cut off"
 
 
 def test_tasks_are_asked_for_only_when_they_are_chosen(page: Page, server: Server) -> None:
