@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -24,6 +25,9 @@ class Server:
         program: what is started, from the root.
     """
 
+    # One app after the other has the same address, for a browser keeps what it has compiled of a script by its address.
+    _first = 0
+
     def __init__(self, data: Path, log: Path, program: str = "app.py", **environment: str) -> None:
         self.data, self.log, self.program, self.environment = data, log, program, environment
         self.process: subprocess.Popen[bytes] | None = None
@@ -36,9 +40,8 @@ class Server:
 
     def start(self, seconds: float = 60.0) -> None:
         """Starts, and waits until the page answers."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = _free_port(0 if self.port else Server._first)
+        Server._first = Server._first or self.port
         environment = {
             **os.environ,
             "NEUROAL_DATA": str(self.data),
@@ -79,3 +82,13 @@ class Server:
         """The end of a test, whatever became of the process."""
         if self.process.poll() is None:
             self.kill()
+
+
+def _free_port(wanted: int) -> int:
+    """That one, if nobody listens there, else any; also one that a process has just left."""
+    for port in (wanted, 0):
+        with socket.socket() as free, suppress(OSError):
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(("127.0.0.1", port))
+            return free.getsockname()[1]
+    raise AssertionError("This machine has no free port.")

@@ -46,7 +46,7 @@ def test_a_run_is_watched_at_the_other_replica_and_goes_on_there(page: Page, rep
     open_page(page, a)
     page.get_by_role("button", name="Calibration text and size").click()
     choose(page)
-    for label, value in (("Samples", "24"), ("Length", "256")):  # for some seconds of search
+    for label, value in (("Samples", "12"), ("Length", "256")):  # for some seconds of search
         field(page, label).fill(value)
         page.keyboard.press("Tab")
     run = press_run(page)

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Request, expect
 
+from tests.e2e.conftest import forget
 from tests.e2e.server import Server
 from tests.e2e.steps import choose, field, looks_at, open_page, press_run, records_of, status
 
@@ -69,23 +70,31 @@ def space(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh profile. On a Space, Gradio itself asks Hugging Face for the header above the page, and its font; here
-    nobody answers. A request to anyone else, or an error of a script, fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
+def page(profile: BrowserContext) -> Iterator[Page]:
+    """As in a fresh profile. On a Space, Gradio itself asks Hugging Face for the header above the page, and its font;
+    here no other host is ever found. A request to anyone else, or an error of a script, fails the test."""
+    opened = profile.new_page()
     asked: set[str] = set()
+    barred: set[str] = set()  # by the page's own policy, so nobody was asked
     errors: list[str] = []
 
-    def refuse(route: Route) -> None:
-        asked.add(urlsplit(route.request.url).hostname or "")
-        route.abort()
+    def look(request: Request) -> None:
+        asked.add(request.url)
 
-    context.route(re.compile(r"^https?://(?!127\.0\.0\.1)"), refuse)
-    opened = context.new_page()
+    def failed(request: Request) -> None:
+        if request.failure == "csp":
+            barred.add(request.url)
+
+    profile.on("request", look)
+    profile.on("requestfailed", failed)
     opened.on("pageerror", lambda error: errors.append(error.stack or str(error)))
     yield opened
-    context.close()
-    assert asked <= {"huggingface.co", "fonts.googleapis.com"}
+    profile.remove_listener("request", look)
+    profile.remove_listener("requestfailed", failed)
+    own = {url for url in asked if url.startswith("http://127.0.0.1:")}
+    forget(profile, {"://".join(urlsplit(url)[:2]) for url in own})
+    hosts = {urlsplit(url).hostname for url in asked - own - barred if url.startswith("http")}
+    assert hosts <= {"huggingface.co", "fonts.googleapis.com"}
     assert not [error for error in errors if "Failed to fetch" not in error], "a script failed"
 
 
