@@ -15,7 +15,7 @@ from torch import Tensor
 
 from neuroal.blocks import DecoderStack, Linear
 from neuroal.errors import UserError
-from neuroal.masks import select, zeroed
+from neuroal.masks import pruned, select, zeroed
 from neuroal.options import Options
 from neuroal.patterns import Pattern
 from neuroal.pruners import PRUNERS
@@ -88,6 +88,8 @@ class Method:
             ready.setdefault(id(stat), []).append(linear)
         firsts = [(sharing[0], _of_calls(statistics, sharing[0])) for sharing in ready.values()]
         _check_activations(b, [(linear, stat) for linear, stat in firsts if stat is not None])
+        if self.pruner.row_by_row and not self.top_up.refines:
+            return self._at_once([linear for sharing in ready.values() for linear in sharing], statistics, sparsity)
         weights = {}
         for sharing in ready.values():
             stat = _of_calls(statistics, sharing[0])
@@ -101,6 +103,13 @@ class Method:
                     f"The weights of {linear.path} (block {b}) are not finite numbers; check the checkpoint."
                 )
             self._sound.add(linear.path)
+
+    def _at_once(
+        self, linears: list[Linear], statistics: Mapping[Linear, Any], sparsity: Mapping[str, float | np.ndarray]
+    ) -> dict[Linear, Tensor]:
+        """The pruned weights of linears whatever they share, so that threads are shared out among all of their rows."""
+        asked = [self.pruner.asked(x.weight, _of_calls(statistics, x), sparsity[x.path]) for x in linears]
+        return dict(zip(linears, pruned(asked, self.of), strict=True))
 
     def _together(
         self, stack: DecoderStack, b: int, linears: list[Linear], stat: Any, sparsity: Mapping[str, float | np.ndarray]

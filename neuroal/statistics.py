@@ -24,9 +24,11 @@ class InputNorm:
     def __init__(self) -> None:
         self.sequences = 0
         self._mean_square: Tensor | None = None
+        self._norm: Tensor | None = None
 
     def update(self, inputs: Tensor) -> None:
         """Takes in a batch of sequences, [batch, tokens, in]; [tokens, in] counts as one sequence."""
+        self._norm = None
         squares = column_norms(as_sequences(inputs).float()).square_()  # [batch, in]
         if squares.device.type == "cpu":
             self._take_each(squares.numpy())
@@ -70,7 +72,9 @@ class InputNorm:
         """
         if self._mean_square is None:
             raise RuntimeError("No input reached this linear, so it has no activation norm.")
-        return self._mean_square.sqrt()
+        if self._norm is None:  # asked for part by part, by threads that should not start MKL's for a root
+            self._norm = self._mean_square.sqrt()
+        return self._norm
 
 
 class FadingNorm(InputNorm):

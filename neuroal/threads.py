@@ -16,8 +16,8 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -45,8 +45,21 @@ def on_one_thread() -> Iterator[None]:
     on 2 cores the race of lambdas on the teaching model took 1.4 s on two threads and takes 0.97 s so; with two other
     programs at work it took 4.3 CPU-seconds, and takes 0.8. ``torch.set_num_threads`` would do this to every thread.
     """
-    with _pools().limit(limits=1, user_api="openmp"):  # OpenMP keeps this number by calling thread
+    with _limit():
         yield
+
+
+def stay_on_one_thread() -> None:
+    """:func:`on_one_thread` for the rest of this thread's life."""
+    _limit()
+
+
+def _limit() -> AbstractContextManager[Any]:
+    """In force from now on, and until its end where it is entered; OpenMP keeps this number by calling thread."""
+    import torch
+
+    torch.get_num_threads()  # whose first operation on a thread would set it again
+    return _pools().limit(limits=1, user_api="openmp")
 
 
 @functools.cache

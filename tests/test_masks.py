@@ -140,23 +140,42 @@ def test_part_by_part_as_the_whole(
         return metric[rows]
 
     whole = zeroed(weight, select(metric, sparsity, of))
-    monkeypatch.setattr(masks, "PART", 24 * 4)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert torch.equal(pruned(weight, of_rows, sparsity, of), whole)
+    monkeypatch.setattr("neuroal.parts.PART", 24 * 4)
+    assert torch.equal(pruned([(weight, of_rows, sparsity)], of)[0], whole)
     assert asked == [4, 4, 3]
 
 
-# --- threads --------------------------------------------------------------------------------------------------------
+def test_weights_at_once_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shared out among threads: of several shapes and precisions, with a ratio for all rows and one for each."""
+    monkeypatch.setattr("neuroal.parts.PART", 64)
+    monkeypatch.setattr("neuroal.parts.WORTH", 1)
+    weights = [torch.randn(33, 7), torch.randn(8, 40).to(torch.bfloat16), torch.randn(16, 50).t(), torch.randn(1, 3)]
+    ratios = [0.6, np.linspace(0.1, 0.9, 8), np.linspace(0.9, 0.1, 50), 0.0]
+    metrics = [weight.float().abs() for weight in weights]
+    alone = [zeroed(w, select(m, r)) for w, m, r in zip(weights, metrics, ratios, strict=True)]
+    asked = [(w, m.__getitem__, r) for w, m, r in zip(weights, metrics, ratios, strict=True)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert all(map(torch.equal, pruned(asked), alone))
+    finally:
+        torch.set_num_threads(before)
 
 
-def test_rows_shared_among_threads_come_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the threads do not divide the rows, and where there are fewer rows than threads."""
-    monkeypatch.setattr(masks, "SHARED", 1)
-    monkeypatch.setattr(masks, "WIDE", 1)
-    for rows, columns in ((7, 33), (2, 50), (64, 8)):
-        metric = torch.rand(rows, columns)
-        keep = np.arange(rows) % columns
-        alone = prune_smallest(metric, columns // 2), keep_largest(metric, keep)
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-        assert all(map(torch.equal, alone, (prune_smallest(metric, columns // 2), keep_largest(metric, keep))))
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+def test_what_is_kept_is_kept_to_the_bit_and_what_goes_is_a_plain_zero() -> None:
+    weight = torch.tensor([[-0.0, 1.5, float("inf"), -2.0, -1e-45, 3.0]])
+    mask = torch.tensor([[False, False, False, True, False, True]])
+    zeros = zeroed(weight, mask)
+    assert torch.equal(zeros.view(torch.int32), weight.masked_fill(mask, 0).view(torch.int32))
+    assert zeros.view(torch.int32)[0, 3] == 0, "not a negative one"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rows_parted_rank_by_rank_as_sorted(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several rows of one rank, ranks that no row has, and rows of which none or all are kept."""
+    metric = torch.randn(40, 33).to(dtype).abs()
+    keep = np.concatenate([np.arange(33), [5, 5, 0, 33, 33, 12, 0]])
+    wide = keep_largest(metric, keep)
+    monkeypatch.setattr(masks, "SORTED", 0)
+    assert torch.equal(keep_largest(metric, keep), wide)
+    assert (~wide).sum(1).tolist() == keep.tolist()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from neuroal.masks import Asked
     from neuroal.options import Options
 
 
@@ -28,7 +29,8 @@ class Pruner(ABC):
         summary: what it prunes first, for the table of methods; with its paper.
         needs_data: False when the metric does not look at activations.
         needs_gram: True when it needs all products of two inputs, not their norms alone.
-        row_by_row: True when the metric of a row depends on no other row of the weight, so that some rows do.
+        row_by_row: True when the metric of a row depends on no other row of the weight. Threads then ask for some rows
+            each, so it must start no threads of its own: sums, products and such of torch do not, roots of MKL do.
         moves_weights: True when kept weights are changed too, so that no metric alone ranks them.
         gathering, selecting: what it costs, for the estimate: passes through a block that gathering its statistics
             amounts to, and tokens in such a pass that pruning one block amounts to (measured on SmolLM2).
@@ -85,9 +87,13 @@ class Pruner(ABC):
         """
         from neuroal.masks import pruned
 
+        return pruned([self.asked(weight, statistics, sparsity)], of)[0]
+
+    def asked(self, weight: Tensor, statistics: Any, sparsity: float | np.ndarray) -> Asked:
+        """What :func:`neuroal.masks.pruned` takes to prune this weight by the metric."""
         if self.row_by_row:
-            return pruned(weight, lambda rows: self.metric(weight[rows], statistics), sparsity, of)
-        return pruned(weight, self.metric(weight, statistics).__getitem__, sparsity, of)
+            return weight, lambda rows: self.metric(weight[rows], statistics), sparsity
+        return weight, self.metric(weight, statistics).__getitem__, sparsity
 
     def prune_together(
         self,
