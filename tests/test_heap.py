@@ -54,3 +54,19 @@ def test_other_systems_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
     finally:
         _glibc.cache_clear()
+
+
+@pytest.mark.skipif(_glibc() is None, reason="this system has another allocator")
+def test_what_a_new_thread_frees_is_used_again_by_others() -> None:
+    """In a process of its own, whose other threads have their arenas from before."""
+    code = (
+        "import psutil, threading, torch; from neuroal.heap import working_heap\n"
+        "rss = lambda: psutil.Process().memory_info().rss\n"
+        "fill = lambda: [torch.empty(2**20).fill_(1) for _ in range(6)]\n"  # 24 MiB
+        "with working_heap():\n"
+        "    helper = threading.Thread(target=fill); helper.start(); helper.join()\n"
+        "    held = rss(); kept = fill()\n"
+        "    print(rss() - held)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(told) < 8 * 2**20

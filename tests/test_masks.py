@@ -171,7 +171,7 @@ def test_what_is_kept_is_kept_to_the_bit_and_what_goes_is_a_plain_zero() -> None
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_rows_parted_rank_by_rank_as_sorted(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_parted_one_by_one_as_sorted(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several rows of one rank, ranks that no row has, and rows of which none or all are kept."""
     metric = torch.randn(40, 33).to(dtype).abs()
     keep = np.concatenate([np.arange(33), [5, 5, 0, 33, 33, 12, 0]])
