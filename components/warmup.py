@@ -45,7 +45,7 @@ class Warmup:
             self.sentence = f"{self.model} could not be loaded; choose another model, or see the server's log."
         self.ready = True
         # The machine is tried while nobody computes yet.
-        importlib.import_module("neuroal.runs.estimate").machine_speed()
+        importlib.import_module("neuroal.runs.machine").try_machine()
 
     def _say(self, sentence: str) -> None:
         self.sentence = sentence

@@ -10,7 +10,7 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import neuroal  # noqa: F401, I001  (first, as in the app: it decides how torch and numpy use the processor)
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ from neuroal.models.loading import LanguageModel, load
 from tests.runs.postgresql import Server, binaries, running
 from tests.toys import random_llama
 
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # sums in one order, so that bits can be compared; see on_threads
 transformers_logging.disable_progress_bar()
 
 # The same examples in every run, so that nobody's change fails for what another one did; to look further:
@@ -46,10 +46,17 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def on_threads() -> Iterator[Callable[[int], None]]:
+    """Says how many threads torch has until the end of the test; it is one otherwise."""
+    yield torch.set_num_threads
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def _no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures do not depend on the processor; a test that is about bfloat16 asks for it."""
-    for name in ("neuroal.api", "neuroal.runs.plan"):
+    for name in ("neuroal.api", "neuroal.runs.machine", "neuroal.runs.plan"):
         monkeypatch.setattr(f"{name}.fast_bfloat16", lambda: False)
 
 

@@ -35,7 +35,7 @@ class ALPS(Pruner):
     moves_weights = True
     refits = True
     gathering = 1.0
-    selecting = 16_000
+    selecting = 19_000
     rank = 50
 
     def metric(self, weight: Tensor, statistics: Any) -> Tensor:

@@ -48,7 +48,7 @@ class Pruner(ABC):
     moves_weights: ClassVar[bool] = False
     refits: ClassVar[bool] = False
     gathering: ClassVar[float] = 0.0
-    selecting: ClassVar[int] = 300
+    selecting: ClassVar[int] = 50
     rank: ClassVar[int] = 100
 
     def __init__(self, options: Options | None = None) -> None:

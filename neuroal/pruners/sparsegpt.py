@@ -33,7 +33,7 @@ class SparseGPT(Pruner):
     needs_gram = True
     moves_weights = True
     gathering = 1.0
-    selecting = 5000
+    selecting = 6000
     rank = 40
 
     def norms(self) -> Any:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import functools
-import threading
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import torch
 
 from neuroal.errors import UserError
 from neuroal.evaluation.kinds import EVALUATIONS
@@ -17,8 +13,8 @@ from neuroal.method import Method
 from neuroal.models.containment import tokenizing
 from neuroal.models.facts import ModelFacts, inspect
 from neuroal.models.memory import AUTO_BYTES, gigabytes, machine_memory, needed_bytes
-from neuroal.models.precision import has_cuda
 from neuroal.options import Options
+from neuroal.runs.machine import machine_speed
 from neuroal.runs.plan import Shape, plan, variants
 from neuroal.runs.spec import RunSpec
 from neuroal.topups.custom import check_count
@@ -26,15 +22,12 @@ from neuroal.topups.custom import check_count
 if TYPE_CHECKING:
     from neuroal.runs.pool import ModelPool
 
-# A pass through a block reaches about this share of the speed of its bare matrix products. Beside its weight a unit of
-# work takes a moment (hooks, the event and its commit). Each walk over the blocks begins with trying them and, where it
-# prunes, with a copy of the weights: as long as this many tokens take. Measured by bench_growth.py.
-EFFICIENCY, UNIT_SECONDS, SETUP_TOKENS = 0.75, 0.004, 500
-
-# How long the machine is tried, once in the life of a process: the best of many products is that of a machine which
-# does nothing else.
-CALIBRATION_SECONDS = 0.5
-_TRYING = threading.Lock()
+# A pass through a block reaches about this share of the speed of its bare matrix products; where a model is measured,
+# with its head and the losses, less. Beside its weight a unit of work takes a moment (hooks, the event and its commit),
+# and a stage too. Each walk over the blocks begins with trying them and, where it prunes, with a copy of the weights:
+# as long as this many tokens take. Measured by bench_growth.py.
+EFFICIENCY, MEASURING_EFFICIENCY = 0.88, 0.75
+UNIT_SECONDS, STAGE_SECONDS, SETUP_TOKENS = 0.004, 0.05, 250
 
 # Calibration hidden states are kept for all sequences at once; this many tokens bound them.
 MOST_TOKENS = 2**19
@@ -85,14 +78,15 @@ def estimate(spec: RunSpec, without: Collection[str] = ()) -> Estimate:
     check(spec)
     model = facts(spec.model, spec.revision)
     work = plan(spec, Shape(model.blocks, model.prunable, model.parameters))
-    per_token = 2 * model.prunable / model.blocks / (machine_speed() * EFFICIENCY)
-    seconds: dict[str, float] = {}
+    per_token, seconds = 2 * model.prunable / model.blocks / machine_speed(), {}
     for stage, units in work.items():
         if stage in without:
             continue
         name = stage.partition(":")[0]
+        efficiency = MEASURING_EFFICIENCY if name == "evaluate" else EFFICIENCY
         tokens = units["units"] * units["weight"] + (SETUP_TOKENS * model.blocks if name in WALKS else 0)
-        seconds[STAGES[name]] = seconds.get(STAGES[name], 0.0) + tokens * per_token + units["units"] * UNIT_SECONDS
+        took = tokens * per_token / efficiency + units["units"] * UNIT_SECONDS + STAGE_SECONDS
+        seconds[STAGES[name]] = seconds.get(STAGES[name], 0.0) + took
     return Estimate(seconds, _memory(spec, model))
 
 
@@ -162,26 +156,6 @@ def _check_text(spec: RunSpec, text: str, length: int, pool: ModelPool | None) -
             f"Your text has about {count} tokens, too few for sequences of {length}; "
             "give more text or choose a shorter length."
         )
-
-
-def machine_speed() -> float:
-    """Floating-point operations per second of float32 matrix products of a small model; takes half a second once."""
-    with _TRYING:
-        return _speed()
-
-
-@functools.cache
-def _speed() -> float:
-    device = "cuda" if has_cuda() else "cpu"
-    a, b = torch.rand(1024, 576, device=device), torch.rand(576, 1536, device=device)
-    best, until = float("inf"), time.perf_counter() + CALIBRATION_SECONDS
-    while time.perf_counter() < until:
-        started = time.perf_counter()
-        a @ b
-        if device == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - started)
-    return 2 * 1024 * 576 * 1536 / best
 
 
 def duration(seconds: float) -> str:
