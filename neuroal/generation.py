@@ -21,7 +21,7 @@ from neuroal.heap import working_heap
 from neuroal.models.containment import tokenizing
 from neuroal.residence import execution_device
 from neuroal.templates.rendering import RENDERER
-from neuroal.threads import stand_back
+from neuroal.threads import on_a_share, stand_back
 from neuroal.twin import skeleton
 
 log = logging.getLogger(__name__)
@@ -263,7 +263,7 @@ def _answer(
         stand_back()
     try:
         # A token is hundreds of small operations: what each costs the interpreter, the other side waits for.
-        with working_heap(), torch.inference_mode():
+        with working_heap(), torch.inference_mode(), on_a_share(len(SIDES)):
             prompt_ids = prompt_ids.to(execution_device(model))
             without_habits(model, "repetition_penalty", "no_repeat_ngram_size").generate(
                 input_ids=prompt_ids,

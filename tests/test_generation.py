@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from threading import get_native_id
 from typing import Any
@@ -224,6 +225,20 @@ def test_a_failing_side_does_not_hold_up_the_other(tiny: LanguageModel) -> None:
     assert pair.pruned.done and not pair.pruned.ids
     assert len(pair.dense.ids) == 16 and not pair.dense.error
     wait_until_none_runs()
+
+
+def test_each_side_computes_on_half_of_the_threads(tiny: LanguageModel, on_threads: Callable[[int], None]) -> None:
+    class Telling(Failing):
+        def generate(self, **_: Any) -> None:
+            counts.append(torch.get_num_threads())
+
+    on_threads(4)
+    counts: list[int] = []
+    model = Telling(tiny.model)
+    *_, last = generate_pair(model, model, tiny.tokenizer, PROMPT, Settings(), chat=False)
+    assert last.dense.done and not last.dense.error
+    assert counts == [2, 2]
+    assert torch.get_num_threads() == 4
 
 
 def test_both_may_fail(tiny: LanguageModel) -> None:

@@ -86,3 +86,19 @@ def test_one_thread_computes_alone_and_the_others_as_before() -> None:
     answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     many = str(min(2, os.cpu_count() or 1))
     assert answer.stdout.split() == [many, "1", many, many]
+
+
+@pytest.mark.parametrize(("threads", "share"), [("1", "1"), ("2", "1"), ("5", "2")])
+def test_a_thread_computes_on_its_share(threads: str, share: str) -> None:
+    """Half of torch's threads, one at least; in the thread itself only, and only within."""
+    code = (
+        "import threading, torch; from neuroal.threads import on_a_share\n"
+        "def tell(): print(torch.get_num_threads())\n"
+        "def work():\n"
+        "    with on_a_share(2): torch.ones(100_000).sqrt(); tell()\n"
+        "    tell()\n"
+        f"torch.set_num_threads({threads})\n"
+        "one = threading.Thread(target=work); one.start(); one.join(); tell()"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == [share, threads, threads]
