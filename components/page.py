@@ -68,6 +68,9 @@ REMEMBER_RUN = """(run) => {
 # each time takes the interpreter from whoever computes: 5 % of a core, without any visitor.
 QUEUE_SECONDS = 0.02
 
+# And between two looks for the progress of handlers, which none of the page's tells that way: 95 times a second else.
+PROGRESS_SECONDS = 1.0
+
 # Seconds between two looks for files that visitors have uploaded, own texts among them, and until one is removed.
 UPLOADS_KEPT = (3600, 86400)
 
@@ -149,6 +152,7 @@ def build_page(workshop: Workshop, records: Records, warmup: Warmup) -> gr.Block
         wire_sides(compare.sides, compare_tab, listing, run_id)
         Endpoints(workshop, records.read, listing).offer(page)
     page._queue.sleep_when_free = QUEUE_SECONDS
+    page._queue.progress_update_sleep_when_free = PROGRESS_SECONDS
     share_settings(page)
     return page
 

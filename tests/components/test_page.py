@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from components.page import QUEUE_SECONDS, Records, build_page
+from components.page import PROGRESS_SECONDS, QUEUE_SECONDS, Records, build_page
 from components.warmup import Warmup
 from neuroal.runs.workshop import Workshop
 
@@ -21,11 +21,13 @@ def page(tmp_path: Path) -> gr.Blocks:
 
 
 def test_the_queue_looks_for_work_as_often_as_the_page_says(page: gr.Blocks) -> None:
-    """It is Gradio's own attribute: under another name the queue would go back to a thousand times a second."""
+    """They are Gradio's own attributes: under other names the queue would go back to a thousand times a second."""
     with gr.Blocks() as plain:
         pass
     assert hasattr(plain._queue, "sleep_when_free")
+    assert hasattr(plain._queue, "progress_update_sleep_when_free")
     assert page._queue.sleep_when_free == QUEUE_SECONDS
+    assert page._queue.progress_update_sleep_when_free == PROGRESS_SECONDS
 
 
 def test_other_programs_find_the_named_endpoints_and_nothing_else(page: gr.Blocks) -> None:
