@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -145,7 +147,7 @@ def test_part_by_part_as_the_whole(
     assert asked == [4, 4, 3]
 
 
-def test_weights_at_once_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_at_once_as_one_by_one(monkeypatch: pytest.MonkeyPatch, on_threads: Callable[[int], None]) -> None:
     """Shared out among threads: of several shapes and precisions, with a ratio for all rows and one for each."""
     monkeypatch.setattr("neuroal.parts.PART", 64)
     monkeypatch.setattr("neuroal.parts.WORTH", 1)
@@ -154,12 +156,8 @@ def test_weights_at_once_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = [weight.float().abs() for weight in weights]
     alone = [zeroed(w, select(m, r)) for w, m, r in zip(weights, metrics, ratios, strict=True)]
     asked = [(w, m.__getitem__, r) for w, m, r in zip(weights, metrics, ratios, strict=True)]
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        assert all(map(torch.equal, pruned(asked), alone))
-    finally:
-        torch.set_num_threads(before)
+    on_threads(3)
+    assert all(map(torch.equal, pruned(asked), alone))
 
 
 def test_what_is_kept_is_kept_to_the_bit_and_what_goes_is_a_plain_zero() -> None:

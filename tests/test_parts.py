@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -18,11 +18,8 @@ PATIENCE = 20.0
 
 
 @pytest.fixture(autouse=True)
-def _three_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+def _three_threads(on_threads: Callable[[int], None]) -> None:
+    on_threads(3)
 
 
 def test_parts_are_all_rows_and_no_larger_than_a_part(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from neuroal.errors import UserError
 from neuroal.inspection import inspector as inspectors
@@ -22,14 +21,6 @@ from neuroal.runs.workshop import Workshop
 from tests.runs.helpers import SMALL, eventually, wait_for
 
 Open = Callable[..., Workshop]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def finished(workshop: Workshop, **settings: Any) -> str:

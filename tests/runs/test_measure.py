@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 
 from neuroal.errors import UserError
 from neuroal.evaluation.kinds import Divergence
@@ -17,14 +16,6 @@ from tests.runs.test_workshop import finished, stop_after
 
 Open = Callable[..., Workshop]
 FIGURES = ("kind", "variant", "metric", "value", "stderr", "tokens", "details")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def spec(*evaluations: str, **settings: Any) -> RunSpec:

@@ -47,15 +47,6 @@ if TYPE_CHECKING:
 STEPS = ("block", "row", "both")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Sums in one order, so that bits can be compared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Done:
     """A run to its end: its events and its outcome."""
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from neuroal.errors import UserError
 from neuroal.runs import masks_file
@@ -30,14 +29,6 @@ if TYPE_CHECKING:
 Open = Callable[..., Workshop]
 
 GONE = "The pruned weights of this run are gone or damaged; run it again."
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def finished(workshop: Workshop, **settings: Any) -> str:
