@@ -20,7 +20,7 @@ from neuroal.pruning import PruneReport, iter_prune
 from neuroal.residence import is_offloaded
 from neuroal.runs.events import Event, Notice
 from neuroal.runs.spec import MODES
-from neuroal.search import Problem, Scorer
+from neuroal.scoring import Problem, Scorer
 from neuroal.topups import TOP_UPS
 from neuroal.vectors import fast_bfloat16
 

@@ -6,9 +6,9 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neuroal.allocation import Allocation
+    from neuroal.allocation import Allocation, Sparsity
     from neuroal.runs.events import Event
-    from neuroal.search import Problem, Sparsity
+    from neuroal.scoring import Problem
 
 
 def closing(problem: Problem, sparsity: Sparsity, **found: Any) -> Generator[Event, None, Allocation]:

@@ -15,7 +15,7 @@ from neuroal.errors import UserError
 from neuroal.landscape import LEAST, MOST
 from neuroal.runs.events import BlockScored, CandidateFinished, CandidateStarted, LambdaChosen, Notice, SearchStarted
 from neuroal.schedules import block_schedule
-from neuroal.search import Problem, Scorer
+from neuroal.scoring import Problem, Scorer
 from tests.events import drained
 
 LAMBDAS = (0.05, 0.1, 0.2)
@@ -106,6 +106,8 @@ def test_known_candidates_are_not_scored_again_and_change_nothing(
         assert resumed.block_scores == whole.block_scores and resumed.row_scores == whole.row_scores
         for path, ratios in whole.sparsity.items():
             assert np.array_equal(resumed.sparsity[path], ratios)
+    walked = {event.step for event in again if isinstance(event, BlockScored)}  # nothing is left to score but that
+    assert walked == {"block": set(), "row": {"alignment"}, "both": {"block"}}[step], "of which rows need the alignment"
 
 
 def test_the_model_is_left_bit_identical_also_when_the_search_is_closed(

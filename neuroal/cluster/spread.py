@@ -22,7 +22,7 @@ from neuroal.cluster.task import as_task
 from neuroal.rows import Alignment
 from neuroal.runs.events import BlockScored, Event
 from neuroal.runs.spec import RunSpec
-from neuroal.search import Candidate, Problem, Scorer
+from neuroal.scoring import Candidate, Problem, Scorer
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from neuroal.options import Options
 from neuroal.runs.events import Event, LambdaChosen, Notice
 from neuroal.runs.pool import Key, ModelPool
 from neuroal.runs.spec import RunSpec
-from neuroal.search import Problem, Scorer
+from neuroal.scoring import Problem, Scorer
 from neuroal.threads import stand_back
 
 if TYPE_CHECKING:

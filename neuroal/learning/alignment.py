@@ -13,7 +13,8 @@ from neuroal.learning.one_linear import rounded
 from neuroal.rows import driven, row_sparsity
 from neuroal.runs.events import BlockScored, CandidateFinished, LambdaChosen
 from neuroal.schedules import block_lambdas, block_schedule
-from neuroal.search import Scorer, search
+from neuroal.scoring import Scorer
+from neuroal.search import search
 
 # Inputs that are named as those which changed most.
 NAMED = 10

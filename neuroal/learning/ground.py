@@ -24,7 +24,7 @@ from neuroal.method import Method
 from neuroal.models.loading import LanguageModel
 from neuroal.options import Options
 from neuroal.schedules import block_schedule
-from neuroal.search import Problem, Scorer
+from neuroal.scoring import Problem, Scorer
 from neuroal.statistics import Gathered, Gram, InputNorm
 from neuroal.threads import on_one_thread
 

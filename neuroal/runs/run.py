@@ -45,7 +45,7 @@ from neuroal.runs.plan import Shape, plan
 from neuroal.runs.pool import ModelPool
 from neuroal.runs.shared import as_control, control_key, model_key
 from neuroal.runs.spec import RunSpec
-from neuroal.search import Problem, Scorer
+from neuroal.scoring import Problem, Scorer
 from neuroal.topups import TOP_UPS
 from neuroal.twin import sparse_twin
 

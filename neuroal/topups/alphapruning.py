@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from neuroal.allocation import Allocation
     from neuroal.blocks import Linear
     from neuroal.runs.events import Event
-    from neuroal.search import Problem
+    from neuroal.scoring import Problem
 
 # The range in which the cut-off of the power law is looked for, as shares of the histogram's peak.
 LOWER, UPPER, BINS = 0.95, 1.5, 100

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from neuroal.options import Options
     from neuroal.pruners import Pruner
     from neuroal.runs.events import Event
-    from neuroal.search import Problem
+    from neuroal.scoring import Problem
 
 
 class TopUp(ABC):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from neuroal.blocks import DecoderStack, Linear
     from neuroal.pruners import Pruner
     from neuroal.runs.events import Event
-    from neuroal.search import Problem
+    from neuroal.scoring import Problem
 
 
 @TOP_UPS.register

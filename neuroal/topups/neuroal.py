@@ -11,10 +11,11 @@ from neuroal.topups.base import TOP_UPS, TopUp
 if TYPE_CHECKING:
     import numpy as np
 
-    from neuroal.allocation import Allocation
+    from neuroal.allocation import Allocation, Sparsity
     from neuroal.rows import Alignment
     from neuroal.runs.events import Event
-    from neuroal.search import Problem, Scorer, Searched, Sparsity
+    from neuroal.scoring import Problem, Scorer
+    from neuroal.search import Searched
 
 
 @TOP_UPS.register

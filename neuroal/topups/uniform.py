@@ -10,7 +10,7 @@ from neuroal.topups.base import TOP_UPS, TopUp
 if TYPE_CHECKING:
     from neuroal.allocation import Allocation
     from neuroal.runs.events import Event
-    from neuroal.search import Problem
+    from neuroal.scoring import Problem
 
 
 @TOP_UPS.register

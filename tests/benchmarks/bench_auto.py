@@ -91,7 +91,7 @@ def judged_rows(model: str) -> Iterator[tuple[Curve, float]]:
     recorded row curve."""
     import neuroal
     from neuroal.api import drain
-    from neuroal.search import Candidate, Problem, Scorer
+    from neuroal.scoring import Candidate, Problem, Scorer
 
     lm = neuroal.load(model, device="cpu", dtype="float32")
     for curve in (c for c in read() if c["model"] == model and c["step"] == "row"):

@@ -12,7 +12,7 @@ from neuroal.cluster.engine import RayEngine
 from neuroal.cluster.spread import SpreadScorer, is_worth
 from neuroal.runs import estimate as estimates
 from neuroal.runs.spec import RunSpec
-from neuroal.search import Candidate
+from neuroal.scoring import Candidate
 from tests.runs.helpers import SMALL
 
 if TYPE_CHECKING:
