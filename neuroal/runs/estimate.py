@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 EFFICIENCY, MEASURING_EFFICIENCY = 0.88, 0.75
 UNIT_SECONDS, STAGE_SECONDS, SETUP_TOKENS = 0.004, 0.05, 250
 
+# A token's attention takes as long as so many weights for each feature and each token of its sequence (measured up to
+# 2,048 of them).
+ATTENTION = 0.5
+
 # Calibration hidden states are kept for all sequences at once; this many tokens bound them.
 MOST_TOKENS = 2**19
 
@@ -78,16 +82,24 @@ def estimate(spec: RunSpec, without: Collection[str] = ()) -> Estimate:
     check(spec)
     model = facts(spec.model, spec.revision)
     work = plan(spec, Shape(model.blocks, model.prunable, model.parameters))
-    per_token, seconds = 2 * model.prunable / model.blocks / machine_speed(), {}
+    seconds: dict[str, float] = {}
     for stage, units in work.items():
         if stage in without:
             continue
         name = stage.partition(":")[0]
-        efficiency = MEASURING_EFFICIENCY if name == "evaluate" else EFFICIENCY
+        if name == "evaluate":
+            per_token = _seconds_of_a_token(model, spec.eval_length) / MEASURING_EFFICIENCY
+        else:
+            per_token = _seconds_of_a_token(model, spec.length) / EFFICIENCY
         tokens = units["units"] * units["weight"] + (SETUP_TOKENS * model.blocks if name in WALKS else 0)
-        took = tokens * per_token / efficiency + units["units"] * UNIT_SECONDS + STAGE_SECONDS
+        took = tokens * per_token + units["units"] * UNIT_SECONDS + STAGE_SECONDS
         seconds[STAGES[name]] = seconds.get(STAGES[name], 0.0) + took
     return Estimate(seconds, _memory(spec, model))
+
+
+def _seconds_of_a_token(model: ModelFacts, length: int) -> float:
+    """In one block, in a sequence of that length, at the full speed of the machine: two operations for each weight."""
+    return 2 * (model.prunable / model.blocks + ATTENTION * model.hidden * length) / machine_speed()
 
 
 def _memory(spec: RunSpec, model: ModelFacts) -> int:
