@@ -112,6 +112,7 @@ def test_a_file_is_made_watched_and_offered(page: Page, played: Played) -> None:
 
 def test_an_answer_that_was_overtaken_is_left_out(page: Page, played: Played) -> None:
     attach(page)
+    expect(page.get_by_role("button", name="Make: Sparse file")).to_be_enabled()  # else the look below overtakes it
     slow: list[Route] = []
     page.route("**/export", lambda route: slow.append(route) if not slow else route.fallback())
     with page.expect_request("**/export"):
