@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from neuroal.evaluation.base import Evaluation
 from neuroal.evaluation.kinds import EVALUATIONS
 from neuroal.landscape import USUAL
+from neuroal.models.precision import has_cuda
 from neuroal.pruners import PRUNERS
 from neuroal.runs.machine import bfloat16_time
 from neuroal.runs.spec import RunSpec
@@ -73,7 +74,7 @@ def plan(spec: RunSpec, shape: Shape) -> dict[str, dict[str, float]]:
 def _quickness(spec: RunSpec) -> float:
     """The share of the time that scoring a lambda takes where it is done in bfloat16, as neuroal.api decides."""
     some = spec.mode == "auto" and spec.lambdas is None
-    if not some or spec.dtype not in ("auto", "float32") or not fast_bfloat16():
+    if not some or spec.dtype not in ("auto", "float32") or has_cuda() or not fast_bfloat16():
         return 1.0
     return min(1.0, PRODUCTS * bfloat16_time() + ALL_ELSE)
 

@@ -217,8 +217,12 @@ def test_lambdas_scored_in_bfloat16_take_less_and_the_rows_need_one_more(monkeyp
         assert weight == plain["block"]["weight"]
 
 
-def test_bfloat16_that_is_no_faster_takes_as_long_as_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("time", "cuda"), [(1.0, False), (0.25, True)], ids=["no faster", "of the processor only"])
+def test_bfloat16_that_does_not_help_takes_as_long_as_float32(
+    monkeypatch: pytest.MonkeyPatch, time: float, cuda: bool
+) -> None:
     plain = plan(RunSpec(model="tiny", step="block"), SHAPE)
     monkeypatch.setattr("neuroal.runs.plan.fast_bfloat16", lambda: True)
-    monkeypatch.setattr("neuroal.runs.plan.bfloat16_time", lambda: 1.0)
+    monkeypatch.setattr("neuroal.runs.plan.bfloat16_time", lambda: time)
+    monkeypatch.setattr("neuroal.runs.plan.has_cuda", lambda: cuda)
     assert plan(RunSpec(model="tiny", step="block"), SHAPE) == plain
