@@ -30,15 +30,18 @@ def wire_ratios(form: Form, live: gr.HTML, read: Read) -> None:
         read: the records of a run after a number, as ``Jobs.read``.
     """
     editor, controls = form.editor, form.controls
-    text, model = controls["block_sparsity"], [controls["top_up"], controls["model"], controls["revision"]]
+    text, model = controls["block_sparsity"], [controls["model"], controls["revision"]]
+    counting = [controls["top_up"], *model]
 
-    def borrow(value: EditorValue, looked_at: dict[str, Any] | None) -> tuple[Any, EditorValue]:
-        return borrowed(value, (looked_at or {}).get("run", ""), read)
+    def borrow(
+        value: EditorValue, looked_at: dict[str, Any] | None, model: str, revision: str | None
+    ) -> tuple[Any, EditorValue]:
+        return borrowed(value, (looked_at or {}).get("run", ""), model, revision, read)
 
     counted = gr.on(
-        [control.change for control in model],
+        [control.change for control in counting],
         count,
-        model,
+        counting,
         editor,
         trigger_mode="always_last",
         concurrency_limit=4,
@@ -50,7 +53,7 @@ def wire_ratios(form: Form, live: gr.HTML, read: Read) -> None:
     # In the browser: an answer from the server could overwrite what a person does meanwhile.
     text.change(None, [editor, text], editor, js="(value, text) => ({ ...value, text: text ?? '' })", **_QUIET)
     editor.edited(None, editor, text, js="(value) => value.text", **_QUIET)
-    editor.borrow(borrow, [editor, live], [text, editor], concurrency_limit=8, **_QUIET)
+    editor.borrow(borrow, [editor, live, *model], [text, editor], concurrency_limit=8, **_QUIET)
 
 
 def count(top_up: str, model: str, revision: str | None) -> Iterator[EditorValue]:
@@ -59,30 +62,41 @@ def count(top_up: str, model: str, revision: str | None) -> Iterator[EditorValue
         yield {"shown": False}
         return
     yield {"shown": True}
+    yield {"shown": True, **_blocks_of(model, revision)}
+
+
+def _blocks_of(model: str, revision: str | None) -> EditorValue:
+    """The blocks of the model; 0 and the problem where they cannot be known."""
     import_engine()
     from neuroal.runs.estimate import facts
 
     try:
-        yield {"shown": True, "blocks": facts(model, revision or None).blocks}
+        return {"blocks": facts(model, revision or None).blocks}
     except UserError as error:
-        yield {"shown": True, "blocks": 0, "problem": str(error)}
+        return {"blocks": 0, "problem": str(error)}
 
 
-def borrowed(value: EditorValue, run: str, read: Read) -> tuple[Any, EditorValue]:
-    """The text and the editor's value with the ratios that a run gave its blocks; or why it has none for this model."""
+def borrowed(value: EditorValue, run: str, model: str, revision: str | None, read: Read) -> tuple[Any, EditorValue]:
+    """The text and the editor's value with the ratios that a run gave its blocks; or why it has none for this model.
+
+    The blocks are counted here: the editor may not have been told them yet, or be told those of another model.
+    """
     try:
         records, _ = read(run, 0)
     except KeyError:
         records = []
     found = [r["sparsity"] for r in records if r["kind"] == "AllocationReady"]
     if not run:
-        note = "No run is shown; start one, or open the link of one."
-    elif not found:
+        return gr.skip(), {**value, "note": "No run is shown; start one, or open the link of one."}
+    if not found:
         note = "The run that is shown has no ratios yet; wait until its search is over."
-    elif len(found[-1]) != value.get("blocks"):
-        note = f"The run that is shown is of a model with {len(found[-1])} blocks, this one has {value.get('blocks')}."
-    else:
-        ratios = [round(ratio, DIGITS) for ratio in found[-1]]
-        text = as_shown("block_sparsity", ratios)
-        return text, {**value, "text": text, "target": sum(ratios) / len(ratios), "note": ""}
-    return gr.skip(), {**value, "note": note}
+        return gr.skip(), {**value, "note": note}
+    now: EditorValue = {**value, "problem": "", **_blocks_of(model, revision)}
+    if now["problem"]:
+        return gr.skip(), now
+    if len(found[-1]) != now["blocks"]:
+        note = f"The run that is shown is of a model with {len(found[-1])} blocks, this one has {now['blocks']}."
+        return gr.skip(), {**now, "note": note}
+    ratios = [round(ratio, DIGITS) for ratio in found[-1]]
+    text = as_shown("block_sparsity", ratios)
+    return text, {**now, "text": text, "target": sum(ratios) / len(ratios), "note": ""}
