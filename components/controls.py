@@ -32,6 +32,22 @@ NUMBERS = {"lambdas": "0.02, 0.05, 0.1", "block_sparsity": "0.5, 0.55, 0.6"}
 PLACEHOLDERS = {"pattern": "2:4", "exclude": "*.down_proj, 0", "revision": "main", **NUMBERS}
 
 
+class UnjudgedSlider(gr.Slider):
+    """A slider whose number, which can be typed beside it, RunSpec judges and not Gradio.
+
+    Gradio's own refusal goes to a corner of the page for a while, does not say what to do, and leaves the word "Error"
+    where the answer would have been.
+    """
+
+    def preprocess(self, payload: float) -> float:
+        """The number as it was typed, of whatever size."""
+        return payload
+
+    def get_block_name(self) -> str:
+        """The component of the browser that draws this one."""
+        return "slider"
+
+
 def control(name: str, visible: bool = True, limits: Limits = UNLIMITED) -> Any:
     """The component that asks for a setting: a choice, a range, a switch, or text.
 
@@ -53,7 +69,7 @@ def control(name: str, visible: bool = True, limits: Limits = UNLIMITED) -> Any:
         pairs = [(label, key) for key, label in meta["options"].items()]
         return gr.CheckboxGroup(pairs, value=list(field.default), **shown)
     if name == "sparsity":
-        return gr.Slider(meta["minimum"], meta["maximum"], value=field.default, step=0.01, **shown)
+        return UnjudgedSlider(meta["minimum"], meta["maximum"], value=field.default, step=0.01, **shown)
     if "minimum" in meta:
         most = min(meta["maximum"], limits.maximum(name) or meta["maximum"])
         shown["info"] += f" {_number(meta['minimum'])} to {_number(most)}."  # RunSpec and the host check, and say more

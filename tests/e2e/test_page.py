@@ -147,6 +147,19 @@ def test_bad_input_gets_one_sentence_before_any_work(page: Page, server: Server)
         control.press("Tab")
 
 
+def test_a_ratio_typed_beyond_the_slider_is_said_and_put_right(page: Page, server: Server) -> None:
+    open_page(page, server)
+    choose(page)
+    number, estimate = page.get_by_label("number input for Sparsity ratio"), page.locator("#estimate")
+    for wrong, right in (("-1", "0.1"), ("7", "0.9")):
+        number.fill(wrong)
+        expect(estimate).to_contain_text(f"Sparsity ratio is {wrong}.0; it must be a number from 0.1 to 0.9.")
+        number.press("Tab")
+        expect(number).to_have_value(right)
+        expect(estimate).to_contain_text(re.compile(r"About .* of memory\."))
+    expect(page.locator(".toast-body")).to_have_count(0)
+
+
 def test_an_unknown_link_is_told_plainly(page: Page, server: Server) -> None:
     open_page(page, server, "?run=nothing-here")
     expect(page.locator("#answer")).to_contain_text("No run with this link is known here", timeout=SHORT)
