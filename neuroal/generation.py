@@ -131,12 +131,20 @@ def generate_pair(
     stop, news = threading.Event(), queue.SimpleQueue()
     streams = {name: _Stream() for name in SIDES}
     started = time.perf_counter()
+    threads = [
+        threading.Thread(
+            target=_answer,
+            args=(name, model, tokenizer, prompt_ids, settings, stop, news, aside),
+            daemon=True,
+            name=f"generate-{name}",
+        )
+        for name, model in zip(SIDES, (dense, pruned), strict=True)
+    ]
     try:
-        for name, model in zip(SIDES, (dense, pruned), strict=True):
-            arguments = (name, model, tokenizer, prompt_ids, settings, stop, news, aside)
-            threading.Thread(target=_answer, args=arguments, daemon=True, name=f"generate-{name}").start()
+        for thread in threads:
+            thread.start()
         while not all(stream.done for stream in streams.values()):
-            _take(news, streams, started)
+            _take(news, threads, streams, started)
             diverged = first_difference(*(streams[name].ids for name in SIDES))
             yield Pair(*(streams[name].seen(tokenizer, diverged) for name in SIDES), diverged)
     finally:
@@ -198,14 +206,18 @@ class _News:
     error: str | None = None
 
 
-def _take(news: queue.SimpleQueue[_News], streams: dict[str, _Stream], started: float) -> None:
-    """Hands out what arrives during one period; returns early when both sides have ended."""
+def _take(
+    news: queue.SimpleQueue[_News], threads: Sequence[threading.Thread], streams: dict[str, _Stream], started: float
+) -> None:
+    """Hands out what has arrived by the end of one period, or as soon as both sides have ended.
+
+    Not token by token: whoever wakes takes the interpreter from a side that computes.
+    """
     until = time.perf_counter() + PERIOD
-    while (left := until - time.perf_counter()) > 0 and not all(stream.done for stream in streams.values()):
-        try:
-            item = news.get(timeout=left)
-        except queue.Empty:
-            return
+    for thread in threads:
+        thread.join(max(0.0, until - time.perf_counter()))
+    while not news.empty():
+        item = news.get()
         stream = streams[item.side]
         if item.error is None:
             stream.ids += item.ids
