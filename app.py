@@ -34,6 +34,7 @@ with uncollected(), without_interface_files():
     from components.guard.headers import IN_THE_PAGE
     from components.guard.origin import hosts_from_environment
     from components.guard.protect import protect
+    from components.last_word import add_last_word
     from components.learn_route import Lessons, add_learn_route
     from components.listing import Listing, whose_from_environment
     from components.listing_route import add_listing_route
@@ -120,6 +121,7 @@ def serve(announce: Callable[[str], None] | None = None) -> None:
 
 def _add_routes(app: FastAPI, workshop: Workshop, records: Records, listing: Listing) -> None:
     """What the page's scripts ask for beside what Gradio answers."""
+    add_last_word(app)
     add_event_route(app, records)
     add_bundle_route(app, records)
     add_listing_route(app, listing, Others(listing, records.read))

@@ -1,0 +1,107 @@
+"""Nobody misses the answer to what they press: the end of a page's stream is heard before the next press is taken in.
+
+A page hears all answers of Gradio over one stream. With nothing more to say, the server ends it with a last word, upon
+which the browser closes it; the next press opens another one, unless the page believes that it still has one. So where
+the reply to a press overtakes that last word, which a busy page reads late, no stream is opened, and nobody hears the
+answer (Gradio 6.31): the run was started, but the page waits for ever.
+
+Hence the end of the stream is held back until the browser has closed it, which shows that the word was heard, and
+replies to presses meanwhile with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from urllib.parse import parse_qs
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# How the paths end at which a page listens, and presses.
+LISTENING, PRESSING = "/queue/data", "/queue/join"
+
+# The last word, as Gradio writes it into a stream.
+LAST_WORD = b'"msg":"close_stream"'
+
+# Seconds that a browser has to close the stream. A busy page needs some hundreds of milliseconds; where something
+# between it and the server does not pass the closing on, this is how long a press right afterwards waits in vain.
+PATIENCE = 0.5
+
+
+class LastWord:
+    """Stands before Gradio's routes, and behind what guards them."""
+
+    def __init__(self, app: ASGIApp, patience: float = PATIENCE) -> None:
+        self.app, self.patience = app, patience
+        self._ending: dict[str, asyncio.Event] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path.endswith(LISTENING):
+            await self._listen(scope, receive, send)
+        elif path.endswith(PRESSING):
+            await self._press(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _listen(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+        heard = asyncio.Event()
+
+        async def say(message: Message) -> None:
+            body = message.get("body", b"")
+            if LAST_WORD in body[:100]:
+                self._ending[session] = heard
+            if self._ending.get(session) is heard and not message.get("more_body"):
+                message = {**message, "more_body": True}  # the end itself comes below
+            await send(message)
+
+        try:
+            await self.app(scope, receive, say)
+            if self._ending.get(session) is heard:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(_closed(receive), self.patience)
+                await send({"type": "http.response.body"})
+        finally:
+            heard.set()
+            if self._ending.get(session) is heard:
+                del self._ending[session]
+
+    async def _press(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked: list[bytes] = []
+
+        async def take() -> Message:
+            message = await receive()
+            asked.append(message.get("body", b""))
+            return message
+
+        async def reply(message: Message) -> None:
+            heard = self._ending.get(_session(asked)) if self._ending else None
+            if heard:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(heard.wait(), self.patience)
+            await send(message)
+
+        await self.app(scope, take, reply)
+
+
+def add_last_word(app: FastAPI) -> None:
+    """Adds it to a Gradio app, before the app's layers are built."""
+    app.user_middleware.append(Middleware(LastWord))
+
+
+async def _closed(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _session(asked: list[bytes]) -> str:
+    """Of a press, from its body; empty where it names none."""
+    try:
+        said = json.loads(b"".join(asked))
+        return str(said.get("session_hash", ""))
+    except (ValueError, AttributeError):
+        return ""
