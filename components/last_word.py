@@ -26,9 +26,9 @@ LISTENING, PRESSING = "/queue/data", "/queue/join"
 # The last word, as Gradio writes it into a stream.
 LAST_WORD = b'"msg":"close_stream"'
 
-# Seconds that a browser has to close the stream. A busy page needs some hundreds of milliseconds; where something
-# between it and the server does not pass the closing on, this is how long a press right afterwards waits in vain.
-PATIENCE = 0.5
+# Seconds that a browser has to close the stream. An idle one needs 20 to 170 ms, and a busy one more; where
+# something between it and the server does not pass the closing on, a press right afterwards waits so long in vain.
+PATIENCE = 1.0
 
 
 class LastWord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
@@ -72,7 +73,8 @@ async def settled() -> None:
 
 
 def running(steps: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(steps, 30))
+    with ThreadPoolExecutor(1) as pool:  # a thread of its own: that of the tests may have a loop of Playwright's
+        pool.submit(asyncio.run, asyncio.wait_for(steps, 30)).result()
 
 
 def test_it_knows_how_gradio_ends_a_stream() -> None:
