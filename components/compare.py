@@ -105,10 +105,16 @@ def build_compare() -> Compare:
         with gr.Row(visible=False) as sampling:
             temperature = gr.Slider(0.1, 2, value=0.8, step=0.05, label="Temperature")
             top_p = gr.Slider(0.05, 1, value=0.95, step=0.05, label="Top-p")
-            seed = gr.Number(0, label="Seed", precision=0, minimum=0, info="The same noise for both models.")
+            seed = gr.Number(0, label="Seed", step=1, info="The same noise for both models.")  # Settings judges it
     sides = build_sides()
     display = AnswerPair(elem_id="na-compare-display")
     return Compare(prompt, generate, stop, chat, mode, sampling, temperature, top_p, seed, max_tokens, sides, display)
+
+
+def _whole(number: float | None) -> float:
+    """As a person means it: 3.0 is 3, and nothing is 0; what is no whole number stays what it is."""
+    number = number or 0
+    return int(number) if float(number).is_integer() else number
 
 
 def wire_compare(
@@ -134,14 +140,14 @@ def wire_compare(
         mode: str,
         temperature: float,
         top_p: float,
-        seed: int | None,
+        seed: float | None,
         max_tokens: int,
         left: str,
         right: str,
         run: str,
         request: gr.Request,
     ) -> Iterator[dict[str, Any]]:
-        given = {"temperature": temperature, "top_p": top_p, "seed": seed or 0} if mode == SAMPLED else {}
+        given = {"temperature": temperature, "top_p": top_p, "seed": _whole(seed)} if mode == SAMPLED else {}
         chosen = {"sides": (left, right), "titles": titles(listing, left, right)}
         who = {"owner": request.session_hash or "", "address": stranger(request)}
         yield from answers(workshop, run, prompt, chat=chat, max_tokens=int(max_tokens), **chosen, **who, **given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import reprlib
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -62,7 +63,7 @@ class Settings:
             kind, word = (int, "a whole number") if name in ("max_tokens", "seed") else ((int, float), "a number")
             if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
                 label = name.replace("_", " ").capitalize()
-                raise UserError(f"{label} is {value!r}; it must be {word} from {low} to {high}.")
+                raise UserError(f"{label} is {reprlib.repr(value)}; it must be {word} from {low} to {high}.")
 
 
 @dataclass(frozen=True)

@@ -231,6 +231,22 @@ def test_without_a_finished_run_it_says_what_to_do(open_page: Callable[..., Page
     expect(page.locator(".na-compare [aria-live]")).to_have_text(NO_RUN)
 
 
+def test_a_seed_that_is_none_is_refused_in_a_sentence(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.get_by_role("button", name="How to answer").click()
+    page.get_by_label("Sampled").check()
+    seed, note = page.get_by_label("Seed"), page.locator(".na-note")
+    for wrong, shown in (("-1", "-1"), ("2.5", "2.5"), ("1e99", "9999999999.*")):
+        seed.fill(wrong)
+        ask(page)
+        expect(note).to_have_text(re.compile(rf"^Seed is {shown}; it must be a whole number from 0 to 2147483647\.$"))
+        phase(page, "refused")
+    seed.fill("3")
+    ask(page)
+    phase(page, "finished")
+    expect(page.locator(".toast-body")).to_have_count(0)
+
+
 def test_another_run_clears_and_stops_the_old_answer(open_page: Callable[..., Page], answers: Answers) -> None:
     page = open_page()
     ask(page)
