@@ -83,7 +83,8 @@ def checked_globs(globs: Collection[str]) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(g.strip() for g in given if g.strip()))
     if len(found) > MOST_GLOBS or any(len(g) > GLOB_LETTERS or not g.isprintable() for g in found):
         raise UserError(
-            f"Exclusions can be {MOST_GLOBS} globs of {GLOB_LETTERS} letters at most; name fewer, or shorter."
+            f"Exclusions can be {MOST_GLOBS} globs of {GLOB_LETTERS} letters at most, without control characters; "
+            "name fewer, or shorter."
         )
     return found
 
