@@ -37,16 +37,22 @@ Promise.all([load(config.style, sheet), load(config.script, script)]).then(() =>
 
 
 class Gallery(gr.HTML):
-    """The cards. Its event ``chosen`` (data: ``example``, a name) says which one a person wants to look at."""
+    """The cards. Its event ``chosen`` (data: ``example``, a name) says which one a person wants to look at.
 
-    def __init__(self, examples: Mapping[str, Example], plotly: str, **kwargs: Any) -> None:
+    Args:
+        recorded: what there are cards of, by their ids.
+        library: address of the script that draws charts. (A parameter whose name stands between quotes in the script of
+            a ``gr.HTML`` is taken for an event of it, and with it the whole page copied for everyone who opens it.)
+    """
+
+    def __init__(self, recorded: Mapping[str, Example], library: str, **kwargs: Any) -> None:
         gr.set_static_paths([ASSETS / "gallery.js", ASSETS / "gallery.css"])
         config = {
-            "plotly": plotly,
+            "plotly": library,
             "style": versioned(ASSETS / "gallery.css"),
             "script": versioned(ASSETS / "gallery.js"),
-            "examples": [card(example) for example in examples.values()],
-            "shown": next(iter(examples), ""),
+            "examples": [card(example) for example in recorded.values()],
+            "shown": next(iter(recorded), ""),
         }
         settings = {"apply_default_css": False, "padding": False, **kwargs}
         super().__init__(None, html_template=_TEMPLATE, js_on_load=with_config(_ON_LOAD, config), **settings)
