@@ -26,17 +26,22 @@ LISTENING, PRESSING = "/queue/data", "/queue/join"
 # The last word, as Gradio writes it into a stream.
 LAST_WORD = b'"msg":"close_stream"'
 
-# Seconds that a browser has to close the stream. An idle one needs 20 to 170 ms, and a busy one more; where
-# something between it and the server does not pass the closing on, a press right afterwards waits so long in vain.
-PATIENCE = 1.0
+# Seconds that a browser has to close the stream. An idle one needs 20 to 170 ms; one that has just opened the page,
+# beside others that want its processor, needed 2 s.
+PATIENCE = 5.0
+
+# Where so many ends in a row were not heard, something between the browsers and the server does not pass their closing
+# on. Nobody is to wait for that: from then on there is so little time, until an end is heard again.
+DEAF, BRIEFLY = 3, 0.25
 
 
 class LastWord:
     """Stands before Gradio's routes, and behind what guards them."""
 
-    def __init__(self, app: ASGIApp, patience: float = PATIENCE) -> None:
-        self.app, self.patience = app, patience
+    def __init__(self, app: ASGIApp, patience: float = PATIENCE, briefly: float = BRIEFLY) -> None:
+        self.app, self.patience, self.briefly = app, patience, briefly
         self._ending: dict[str, asyncio.Event] = {}
+        self._unheard = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
@@ -62,13 +67,19 @@ class LastWord:
         try:
             await self.app(scope, receive, say)
             if self._ending.get(session) is heard:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(_closed(receive), self.patience)
+                await self._hear(receive)
                 await send({"type": "http.response.body"})
         finally:
             heard.set()
             if self._ending.get(session) is heard:
                 del self._ending[session]
+
+    async def _hear(self, receive: Receive) -> None:
+        try:
+            await asyncio.wait_for(_closed(receive), self.patience if self._unheard < DEAF else self.briefly)
+            self._unheard = 0
+        except TimeoutError:
+            self._unheard += 1
 
     async def _press(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked: list[bytes] = []
@@ -79,7 +90,8 @@ class LastWord:
             return message
 
         async def reply(message: Message) -> None:
-            heard = self._ending.get(_session(asked)) if self._ending else None
+            begins = message["type"] == "http.response.start"
+            heard = self._ending.get(_session(asked)) if begins and self._ending else None
             if heard:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(heard.wait(), self.patience)

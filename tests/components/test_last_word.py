@@ -13,7 +13,7 @@ import pytest
 from gradio.server_messages import CloseStreamMessage
 from starlette.types import Message, Receive, Scope, Send
 
-from components.last_word import LAST_WORD, LastWord
+from components.last_word import DEAF, LAST_WORD, LastWord
 
 END = b"data: " + orjson.dumps(CloseStreamMessage().model_dump()) + b"\n\n"
 ANSWER = b'data: {"msg":"process_completed","event_id":"1","output":{"data":["\\"msg\\":\\"close_stream\\""]}}\n\n'
@@ -110,6 +110,28 @@ def test_a_browser_that_never_closes_it_is_waited_for_a_moment() -> None:
         press = Browser(app, "/queue/join", "s")
         await asyncio.gather(stream.task, press.task)
         assert stream.is_over and press.is_over
+
+    running(steps())
+
+
+def test_where_no_closing_is_passed_on_nobody_waits_for_it_again_and_again() -> None:
+    async def steps() -> None:
+        app = LastWord(gradio((END,)), patience=0.05, briefly=0.01)
+        for _ in range(DEAF):
+            await Browser(app, "/queue/data", "s").task
+        app.patience = 20
+        await Browser(app, "/queue/data", "s").task  # deaf: it is over soon
+
+        app.briefly = 20
+        heard = Browser(app, "/queue/data", "s")
+        heard.gone.set()
+        await heard.task
+        app.briefly = 0.01
+        stream = Browser(app, "/queue/data", "s")  # not deaf any more: there is patience again
+        await asyncio.sleep(0.1)
+        assert not stream.is_over
+        stream.gone.set()
+        await stream.task
 
     running(steps())
 

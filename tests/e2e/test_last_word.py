@@ -21,7 +21,7 @@ BUSY = """(() => {
       async transform(chunk, out) {
         if (new TextDecoder().decode(chunk).includes('"close_stream"')) {
           window.lateWords += 1;
-          await new Promise((go) => setTimeout(go, 250));
+          await new Promise((go) => setTimeout(go, 2000));
         }
         out.enqueue(chunk);
       },
