@@ -26,9 +26,9 @@ LISTENING, PRESSING = "/queue/data", "/queue/join"
 # The last word, as Gradio writes it into a stream.
 LAST_WORD = b'"msg":"close_stream"'
 
-# Seconds that a browser has to close the stream. An idle one needs 20 to 170 ms; one that has just opened the page,
-# beside others that want its processor, needed 2 s.
-PATIENCE = 5.0
+# Seconds that a browser has to close the stream. An idle one needs 20 to 170 ms; of 428 on two processors that three of
+# them, their servers and other programs shared, one in twenty needed more than 0.6 s, one in a hundred 2 s, one 5 s.
+PATIENCE = 10.0
 
 # Where so many ends in a row were not heard, something between the browsers and the server does not pass their closing
 # on. Nobody is to wait for that: from then on there is so little time, until an end is heard again.
