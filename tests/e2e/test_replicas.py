@@ -44,11 +44,13 @@ def lapse(url: str, run: str) -> None:
 def test_a_run_is_watched_at_the_other_replica_and_goes_on_there(page: Page, replicas: list[Server], url: str) -> None:
     a, b = replicas
     open_page(page, a)
-    page.get_by_role("button", name="Calibration text and size").click()
+    for fold in ("Calibration text and size", "Advanced"):
+        page.get_by_role("button", name=fold).click()
     choose(page)
-    for label, value in (("Samples", "12"), ("Length", "256")):  # for some seconds of search
+    for label, value in (("Samples", "16"), ("Length", "256")):
         field(page, label).fill(value)
         page.keyboard.press("Tab")
+    page.get_by_label("Every lambda of the paper's grid").check()  # ten seconds of search, which a second page takes up
     run = press_run(page)
     watching = page.context.new_page()
     open_page(watching, b, f"?run={run}")
