@@ -86,7 +86,8 @@
      *     holds; the mean to aim at; what the slider of the form says, which counts when it has moved
      */
     attach({
-      shown = false, blocks = this.blocks, problem = "", note = "", text = null, target = null, slider = null,
+      shown = false, blocks = this.blocks, problem = "", text = null, target = null, slider = null,
+      note = blocks === this.blocks ? this.note : "", // a count of the blocks that comes late takes no sentence away
     }) {
       this.fresh ||= blocks !== this.blocks || (shown && this.element.hidden);
       this.element.hidden = !shown;
