@@ -19,10 +19,11 @@ from transformers.generation.streamers import BaseStreamer
 
 from neuroal.errors import UserError
 from neuroal.heap import working_heap
+from neuroal.matvec import by_numpy
 from neuroal.models.containment import tokenizing
 from neuroal.residence import execution_device
 from neuroal.templates.rendering import RENDERER
-from neuroal.threads import on_a_share, stand_back
+from neuroal.threads import numpy_on_one_thread, on_a_share, stand_back
 from neuroal.twin import skeleton
 
 log = logging.getLogger(__name__)
@@ -276,9 +277,11 @@ def _answer(
         stand_back()
     try:
         # A token is hundreds of small operations: what each costs the interpreter, the other side waits for.
-        with working_heap(), torch.inference_mode(), on_a_share(len(SIDES)):
+        with working_heap(), torch.inference_mode(), on_a_share(len(SIDES)), numpy_on_one_thread:
             prompt_ids = prompt_ids.to(execution_device(model))
-            without_habits(model, "repetition_penalty", "no_repeat_ngram_size").generate(
+            writer = without_habits(model, "repetition_penalty", "no_repeat_ngram_size")
+            by_numpy(writer)
+            writer.generate(
                 input_ids=prompt_ids,
                 attention_mask=torch.ones_like(prompt_ids),
                 logits_processor=_sampling(settings),

@@ -15,7 +15,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,31 @@ def on_a_share(of: int) -> Iterator[None]:
 
     with _limit(max(1, torch.get_num_threads() // of)):
         yield
+
+
+class _Together:
+    """A context that the first to enter opens, and the last to leave closes."""
+
+    def __init__(self, opened: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._opened, self._lock, self._inside = opened, threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._context = self._opened()
+                self._context.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._context.__exit__(None, None, None)
+
+
+# Inside, no product of numpy's is shared out among threads, whoever asks for it: OpenBLAS keeps one number for the
+# process, and lets only one product at a time have its threads.
+numpy_on_one_thread = _Together(lambda: _pools().select(internal_api="openblas").limit(limits=1))
 
 
 def stay_on_one_thread() -> None:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from neuroal import generation
+from neuroal import generation, matvec
 from neuroal.errors import UserError
 from neuroal.generation import (
     MAX_CHARACTERS,
@@ -96,7 +96,11 @@ def test_identical_models_never_part(tiny: LanguageModel) -> None:
     assert pair.dense.done and pair.pruned.done and pair.dense.rate > 0
 
 
-def test_greedy_is_what_each_model_answers_alone(tiny: LanguageModel, twin: nn.Module) -> None:
+@pytest.mark.parametrize("numpy_is_faster", [True, False])
+def test_greedy_is_what_each_model_answers_alone(
+    numpy_is_faster: bool, tiny: LanguageModel, twin: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matvec, "faster", lambda threads: numpy_is_faster)
     pair = answer(tiny, twin)
     given = tiny.tokenizer(PROMPT, return_tensors="pt")
     for model, side in ((tiny.model, pair.dense), (twin, pair.pruned)):

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 
 import pytest
+from threadpoolctl import ThreadpoolController
 
-from neuroal.threads import NICENESS, SPINS, stand_back
+from neuroal.threads import NICENESS, SPINS, numpy_on_one_thread, stand_back
 
 ASK = "import os, sys, neuroal; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
 
@@ -102,3 +104,22 @@ def test_a_thread_computes_on_its_share(threads: str, share: str) -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == [share, threads, threads]
+
+
+def test_numpy_shares_no_product_until_the_last_who_asked_has_left() -> None:
+    pools = ThreadpoolController().select(internal_api="openblas")
+    if not pools.lib_controllers:
+        pytest.skip("this numpy has no OpenBLAS")
+
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in pools.info()}
+
+    with pools.limit(limits=2):  # as a person may have set it
+        first, second = ExitStack(), ExitStack()
+        first.enter_context(numpy_on_one_thread)
+        second.enter_context(numpy_on_one_thread)
+        assert threads() == {1}
+        first.close()
+        assert threads() == {1}
+        second.close()
+        assert threads() == {2}
