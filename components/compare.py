@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from components.answers import EMPTY, NO_RUN, TITLES, answers, cleared, ready, shown, stopped, titles
+from components.controls import as_whole
 from components.sides import DENSE, OPEN, Sides, build_sides
 from components.visitors import stranger
 
@@ -111,12 +112,6 @@ def build_compare() -> Compare:
     return Compare(prompt, generate, stop, chat, mode, sampling, temperature, top_p, seed, max_tokens, sides, display)
 
 
-def _whole(number: float | None) -> float:
-    """As a person means it: 3.0 is 3, and nothing is 0; what is no whole number stays what it is."""
-    number = number or 0
-    return int(number) if float(number).is_integer() else number
-
-
 def wire_compare(
     compare: Compare,
     workshop: Workshop,
@@ -147,7 +142,7 @@ def wire_compare(
         run: str,
         request: gr.Request,
     ) -> Iterator[dict[str, Any]]:
-        given = {"temperature": temperature, "top_p": top_p, "seed": _whole(seed)} if mode == SAMPLED else {}
+        given = {"temperature": temperature, "top_p": top_p, "seed": as_whole(seed or 0)} if mode == SAMPLED else {}
         chosen = {"sides": (left, right), "titles": titles(listing, left, right)}
         who = {"owner": request.session_hash or "", "address": stranger(request)}
         yield from answers(workshop, run, prompt, chat=chat, max_tokens=int(max_tokens), **chosen, **who, **given)

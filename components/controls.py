@@ -118,7 +118,12 @@ def as_setting(name: str, value: Any) -> Any:
         raise UserError(f"{field.metadata['label']} is empty; give a number.")
     if _is_decimal(name):
         return float(value)  # 5 and 5.0 ask the same question
-    return int(value) if float(value).is_integer() else value
+    return as_whole(value)
+
+
+def as_whole(number: float) -> float:
+    """As a person means it: 3.0 is 3; what is no whole number stays what it is."""
+    return int(number) if float(number).is_integer() else number
 
 
 def model_choices(limits: Limits = UNLIMITED) -> list[tuple[str, str]]:
