@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -25,8 +26,9 @@ class Server:
         program: what is started, from the root.
     """
 
-    # One app after the other has the same address, for a browser keeps what it has compiled of a script by its address.
-    _first = 0
+    # One app after the other has the same address, for a browser keeps what it has compiled of a script by its address;
+    # two at a time never, also where the first has not begun to listen: Gradio would silently take the next port.
+    _first, _given, _giving = 0, set(), threading.Lock()
 
     def __init__(self, data: Path, log: Path, program: str = "app.py", **environment: str) -> None:
         self.data, self.log, self.program, self.environment = data, log, program, environment
@@ -40,8 +42,11 @@ class Server:
 
     def start(self, seconds: float = 60.0) -> None:
         """Starts, and waits until the page answers."""
-        self.port = _free_port(0 if self.port else Server._first)
-        Server._first = Server._first or self.port
+        with Server._giving:
+            Server._given.discard(self.port)
+            self.port = _free_port(0 if self.port or Server._first in Server._given else Server._first)
+            Server._first = Server._first or self.port
+            Server._given.add(self.port)
         environment = {
             **os.environ,
             "NEUROAL_DATA": str(self.data),
@@ -68,12 +73,15 @@ class Server:
         """kill -9: no clean-up of any kind."""
         self.process.kill()
         self.process.wait()
+        Server._given.discard(self.port)
 
     def terminate(self) -> int:
         """SIGTERM, as a supervisor sends it; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(20)
+            code = self.process.wait(20)
+            Server._given.discard(self.port)
+            return code
         except subprocess.TimeoutExpired:
             self.kill()
             raise
