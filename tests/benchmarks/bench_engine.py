@@ -1,11 +1,14 @@
 """The engine against what it cannot avoid: one table, every row a ratio of two figures from one run.
 
     python tests/benchmarks/bench_engine.py [--model SmolLM2-135M-Instruct] [--samples 8 --length 128] [--json FILE]
-        [--rows candidate pruning auto memory twins sparsegpt]
+        [--rows candidate original pruning auto memory twins sparsegpt]
+    python tests/benchmarks/bench_engine.py --random 2048 8192 16 32 8 --length 2048 --rows candidate original
 
 candidate   one lambda of the exact search, against the matrix products that it cannot do without: per block the pruned
             pass in full and the dense pass up to the inputs of the last group, timed as bare products with the blocks'
             own weights, in their order, plus the attention
+original    one lambda as the original implementation goes about it, sequence by sequence and with a full sort of every
+            linear's metric, against ours
 pruning     pruning with Wanda, against the two passes through the blocks that it takes
 auto        every candidate, against as few as find the lowest score (step "both")
 memory      what a search needs beside the model, against one block's copy and the activations: what a walk through the
@@ -22,6 +25,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -41,9 +45,11 @@ from neuroal.blocks import DecoderStack
 from neuroal.heap import working_heap
 from neuroal.models.loading import LanguageModel
 from neuroal.pruners.sparsegpt import SparseGPT
+from neuroal.pruners.wanda import Wanda
 from neuroal.pruning import iter_prune
 from neuroal.runs.events import CandidateFinished
 from neuroal.twin import own_bytes, sparse_twin
+from tests.benchmarks.bench_growth import save_random
 
 
 @dataclass(frozen=True)
@@ -101,11 +107,36 @@ class Bench:
 
     def candidate(self) -> Iterator[Row]:
         """One lambda against its matrix products."""
+        yield Row("a lambda candidate / its matrix products", self.ours(), self.floor(), "s", 1.25)
+
+    def ours(self) -> float:
+        """Seconds of one lambda: the mean of three, after one that is not counted."""
         marks = []
         for event in neuroal.iter_allocate(self.lm.model, self.tokens, step="block", lambdas=(0.05, 0.1, 0.15, 0.2)):
             if isinstance(event, CandidateFinished):
                 marks.append(spent(self.device))
-        yield Row("a lambda candidate / its matrix products", (marks[-1] - marks[0]) / 3, self.floor(), "s", 1.25)
+        return (marks[-1] - marks[0]) / 3
+
+    def original(self) -> Iterator[Row]:
+        """One lambda sequence by sequence, and with full sorts; without what it adds up, which costs least."""
+        alone = [self.stack.capture(row[None]) for row in self.tokens]
+        twin = DecoderStack(self.twin())
+
+        def candidate() -> None:
+            hidden = [captured.hidden for captured in alone]
+            for b in range(len(self.stack)):
+                for states, captured in zip(hidden, alone, strict=True):
+                    self.stack.gather(b, states, captured, Wanda().statistics)
+                for linear, own in zip(self.stack.linears[b], twin.linears[b], strict=True):
+                    norms = torch.rand(linear.weight.shape[1], device=self.device)
+                    order = torch.sort(linear.weight.abs() * norms, dim=-1, stable=True)[1]
+                    own.weight.data.copy_(linear.weight).scatter_(1, order[:, : int(0.6 * order.shape[1])], 0)
+                block = twin.blocks[b]
+                hidden = [self.stack.replay(b, s, captured, block) for s, captured in zip(hidden, alone, strict=True)]
+
+        with torch.no_grad(), working_heap():
+            took = timed(candidate, self.device, 2)
+        yield Row("a lambda candidate, as the original does it / ours", took, self.ours(), "s", None)
 
     def floor(self) -> float:
         """Seconds of the products and the attention that a candidate cannot do without."""
@@ -220,7 +251,7 @@ def walk(stack: DecoderStack, tokens: torch.Tensor) -> None:
             hidden = stack.replay(b, hidden, captured)
 
 
-ROWS = ("candidate", "pruning", "auto", "memory", "twins", "sparsegpt")
+ROWS = ("candidate", "original", "pruning", "auto", "memory", "twins", "sparsegpt")
 
 
 def main() -> None:
@@ -231,12 +262,21 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--json", type=Path)
+    shape = ("HIDDEN", "INNER", "BLOCKS", "HEADS", "SHARED")
+    parser.add_argument(
+        "--random", nargs=5, type=int, metavar=shape, help="random weights of this shape; no memory row"
+    )
     parser.add_argument("--peak", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:
         peak(*arguments.peak)
         return
-    bench = Bench(arguments.model, arguments.samples, arguments.length)
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.random:
+            save_random(Path(folder), *arguments.random)
+        bench = Bench(folder if arguments.random else arguments.model, arguments.samples, arguments.length)
+    if arguments.random:
+        bench.name = "random weights, " + " ".join(map(str, arguments.random))
     print(f"{bench.name}, {torch.get_num_threads()} threads, {bench.device}, {bench.lm.info.dtype}\n")
     print("| what | figure | against | ratio | target | met |\n|---|---|---|---|---|---|")
     rows = []

@@ -119,20 +119,24 @@ def _peak() -> int:
 
 def build(folder: Path) -> None:
     """Models of random weights in half precision, with the teaching model's tokenizer and a small vocabulary."""
+    for name, shape in SHAPES.items():
+        save_random(folder / name, *shape)
+
+
+def save_random(folder: Path, hidden: int, inner: int, blocks: int, heads: int, shared: int) -> None:
+    """One of them."""
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     tokenizer = AutoTokenizer.from_pretrained(Path(__file__).resolve().parents[2] / "assets" / "tiny")
-    for name, (hidden, inner, blocks, heads, shared) in SHAPES.items():
-        config = LlamaConfig(
-            vocab_size=len(tokenizer), hidden_size=hidden, intermediate_size=inner, num_hidden_layers=blocks,
-            num_attention_heads=heads, num_key_value_heads=shared, tie_word_embeddings=True,
-            max_position_embeddings=2048,
-        )  # fmt: skip
-        torch.set_default_dtype(torch.bfloat16)
-        model = LlamaForCausalLM(config)
-        torch.set_default_dtype(torch.float32)
-        model.save_pretrained(folder / name)
-        tokenizer.save_pretrained(folder / name)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=hidden, intermediate_size=inner, num_hidden_layers=blocks,
+        num_attention_heads=heads, num_key_value_heads=shared, tie_word_embeddings=True, max_position_embeddings=2048,
+    )  # fmt: skip
+    torch.set_default_dtype(torch.bfloat16)
+    model = LlamaForCausalLM(config)
+    torch.set_default_dtype(torch.float32)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def figures(cases: list[Case]) -> Iterator[dict[str, Any]]:
