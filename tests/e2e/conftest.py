@@ -13,7 +13,7 @@ from tests.conftest import CHROMIUM_ARGS, chromium
 from tests.e2e.server import Server
 
 # A busy machine is slow, not wrong: what is expected at once may take a while to show.
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")
