@@ -1,4 +1,4 @@
-"""Nobody misses the answer to what they press: the end of a page's stream is heard before the next press is taken in.
+"""Nobody misses the answer to what they press: a page has one stream, whose end is heard before the next press goes in.
 
 A page hears all answers of Gradio over one stream. With nothing more to say, the server ends it with a last word, upon
 which the browser closes it; the next press opens another one, unless the page believes that it still has one. So where
@@ -7,6 +7,10 @@ answer (Gradio 6.31): the run was started, but the page waits for ever.
 
 Hence the end of the stream is held back until the browser has closed it, which shows that the word was heard, and
 replies to presses meanwhile with it.
+
+Nor may a browser keep what a stream says. Where it may, as it may unless told otherwise, and asks for the next stream
+before it has put away the last one, Chromium sends this request twice and reads only the second answer; the first one,
+which nobody reads, takes half of what the page is told.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from contextlib import suppress
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -57,6 +62,8 @@ class LastWord:
         heard = asyncio.Event()
 
         async def say(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Cache-Control"] = "no-store"
             body = message.get("body", b"")
             if LAST_WORD in body[:100]:
                 self._ending[session] = heard

@@ -27,7 +27,8 @@ HEARTBEAT_SECONDS = 15.0
 MESSAGE_BYTES = 64 * 1024
 
 PATH = "/gradio_api/runs/{run_id}/events"
-HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
+# Not kept by a browser, which could otherwise ask twice (components/last_word.py).
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
 GZIPPED = {"Content-Encoding": "gzip"}
 MEDIA = "text/event-stream"
 

@@ -136,6 +136,17 @@ def test_where_no_closing_is_passed_on_nobody_waits_for_it_again_and_again() -> 
     running(steps())
 
 
+def test_no_browser_keeps_what_a_stream_says() -> None:
+    async def steps() -> None:
+        app = LastWord(gradio(()))
+        stream, press = Browser(app, "/queue/data", "s"), Browser(app, "/queue/join", "s")
+        await settled()
+        assert stream.sent[0]["headers"] == [(b"cache-control", b"no-store")]
+        assert press.sent[0]["headers"] == []
+
+    running(steps())
+
+
 @pytest.mark.parametrize("says", [(), (ANSWER,)])
 def test_an_end_without_the_word_is_passed_on_at_once(says: tuple[bytes, ...]) -> None:
     async def steps() -> None:

@@ -72,7 +72,7 @@ def test_a_finished_log_comes_in_order_in_small_messages_and_ends(app: FastAPI, 
     answer = get(app, "/gradio_api/runs/whole/events")
     parts = messages(answer.text)
     assert answer.headers["content-type"].startswith("text/event-stream")
-    assert (answer.headers["cache-control"], answer.headers["x-accel-buffering"]) == ("no-cache", "no")
+    assert (answer.headers["cache-control"], answer.headers["x-accel-buffering"]) == ("no-store", "no")
     assert [record for _, records in parts for record in records] == json.loads(json.dumps(log))
     assert all(last == records[-1]["n"] for last, records in parts)
     assert len(parts) > 1

@@ -1,11 +1,19 @@
-"""A press right at the end of the page's stream: the page reads late that it has ended, and still hears the answer."""
+"""A press right at the end of the page's stream: the page reads late that it has ended, and still hears the answer; and
+it is the page that reads the next stream."""
 
 from __future__ import annotations
 
 import re
+import threading
+import time
+from collections.abc import Iterator
 
+import pytest
+import uvicorn
 from playwright.sync_api import Page, expect
+from starlette.types import Receive, Scope, Send
 
+from components.last_word import LISTENING, LastWord
 from tests.e2e.server import Server
 from tests.e2e.steps import choose, open_page
 
@@ -47,3 +55,52 @@ def test_a_press_at_the_end_of_the_stream_is_answered(page: Page, server: Server
     page.get_by_label("number input for Sparsity ratio").fill("0.31")
     page.wait_for_url(re.compile(r"\?run="))
     expect(page.locator("#answer")).not_to_contain_text("Press Run")
+
+
+# The next stream is asked for while the browser still has the last one open.
+NEXT = """async (url) => {
+  const [last, next] = [new AbortController(), new AbortController()];
+  await (await fetch(url, { signal: last.signal })).body.getReader().read();
+  const asked = fetch(url, { signal: next.signal });
+  last.abort();
+  await (await asked).body.getReader().read();
+  next.abort();
+}"""
+
+
+class Streams:
+    """Streams that begin and do not end, and how often each was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        listens = scope["path"].endswith(LISTENING)
+        kind = b"text/event-stream" if listens else b"text/html"
+        if listens:
+            self.asked.append(scope["query_string"].decode())
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+        await send({"type": "http.response.body", "body": b"data: {}\n\n", "more_body": listens})
+        while listens and (await receive())["type"] != "http.disconnect":
+            pass
+
+
+@pytest.fixture
+def streams() -> Iterator[tuple[Streams, str]]:
+    app = Streams()
+    server = uvicorn.Server(uvicorn.Config(LastWord(app), port=0, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield app, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = server.force_exit = True
+    thread.join(10)
+
+
+def test_a_browser_asks_for_a_stream_once(page: Page, streams: tuple[Streams, str]) -> None:
+    app, url = streams
+    page.goto(url)
+    for session in range(10):
+        page.evaluate(NEXT, f"{url}{LISTENING}?session_hash={session}")
+    assert app.asked == [f"session_hash={session}" for session in range(10) for _ in range(2)]
