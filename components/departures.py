@@ -1,9 +1,11 @@
-"""What Gradio logs of visitors who are gone: one line in the place of two tracebacks."""
+"""What the log says of visitors who are gone: one line in the place of two tracebacks."""
 
 from __future__ import annotations
 
 import logging
 import traceback
+
+from starlette.requests import ClientDisconnect
 
 logger = logging.getLogger(__name__)
 
@@ -13,14 +15,15 @@ STREAM, ROUTES = "sse_stream", "gradio/routes.py"
 
 
 class Departures(logging.Filter):
-    """Lets everything through but a stream's failure to find a visitor who has left."""
+    """Lets everything through but the failure of a stream, or of a route that is still being asked, to find a visitor
+    who has left."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        if not _is_departure(error):
-            return True
-        logger.info("A visitor left while something was told to them.")
-        return False
+        said = _departure(error)
+        if said:
+            logger.info(said)
+        return not said
 
 
 def hush_departures() -> None:
@@ -28,12 +31,14 @@ def hush_departures() -> None:
     logging.getLogger("uvicorn.error").addFilter(Departures())
 
 
-def _is_departure(error: BaseException | None) -> bool:
-    """Whether the failure, or one that it came of, was a missing visitor in the stream."""
+def _departure(error: BaseException | None) -> str:
+    """In a sentence, where the failure, or one that it came of, was that of a missing visitor; else empty."""
     while error is not None:
+        if isinstance(error, ClientDisconnect):
+            return "A visitor left before they had asked to the end."
         missing = isinstance(error, KeyError) or getattr(error, "status_code", None) == 404
         frames = traceback.extract_tb(error.__traceback__)
         if missing and frames and frames[-1].name == STREAM and frames[-1].filename.endswith(ROUTES):
-            return True
+            return "A visitor left while something was told to them."
         error = error.__cause__ or error.__context__
-    return False
+    return ""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import socket
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import uvicorn
-from fastapi import HTTPException
+from fastapi import FastAPI, HTTPException
+from starlette.requests import ClientDisconnect
 
 from components.departures import Departures, hush_departures
+from components.json_route import add_json_route
 
 LIBRARY = "/somewhere/site-packages/gradio/routes.py"
 
@@ -57,6 +62,44 @@ def test_a_stream_that_misses_its_visitor_is_one_line(
     (record,) = told(fail, caplog)
     assert (record.levelname, record.exc_info) == ("INFO", None)
     assert record.getMessage() == "A visitor left while something was told to them."
+
+
+@pytest.mark.parametrize("wrapped", [lambda fail: fail, started_already])
+def test_so_is_a_question_that_is_broken_off(wrapped: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+    (record,) = told(wrapped(failing(ClientDisconnect(), name="asked", file="/ours/json_route.py")), caplog)
+    assert (record.levelname, record.exc_info) == ("INFO", None)
+    assert record.getMessage() == "A visitor left before they had asked to the end."
+
+
+HALF = b'POST /asked HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"half'
+
+
+def test_half_a_question_to_the_web_server(caplog: pytest.LogCaptureFixture) -> None:
+    app = FastAPI()
+    add_json_route(app, "/asked", lambda asked: asked)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+    hush_departures()
+    with caplog.at_level(logging.INFO):
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            _wait(lambda: server.started)
+            with socket.create_connection(server.servers[0].sockets[0].getsockname()) as visitor:
+                visitor.sendall(HALF)
+                _wait(lambda: server.server_state.tasks)
+            _wait(lambda: not server.server_state.tasks)
+        finally:
+            server.should_exit = True
+            thread.join(10)
+    assert "A visitor left before they had asked to the end." in caplog.messages
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def _wait(until: Callable[[], object]) -> None:
+    late = time.monotonic() + 10
+    while not until():
+        assert time.monotonic() < late
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
