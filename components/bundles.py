@@ -20,6 +20,7 @@ from plotly.offline import get_plotlyjs
 
 from components.charts import LIGHT, NAMES, figures, fold_all
 from components.incoming import is_foreign, json_object
+from components.refusals import FRESH
 from components.stream import login
 from components.tradeoffs import gain, tradeoff
 from neuroal.errors import UserError
@@ -72,7 +73,7 @@ def add_bundle_route(app: FastAPI, source: EventSource) -> None:
         except UserError as refusal:
             return JSONResponse({"error": str(refusal)}, status_code=409)
         name = "neuroal-sweep.zip" if _is_sweep(run_id) else "neuroal-run.zip"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        headers = FRESH | {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(packed, media_type="application/zip", headers=headers)
 
 

@@ -25,6 +25,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from components.refusals import FRESH
+
 # How the paths end at which a page listens, and presses.
 LISTENING, PRESSING = "/queue/data", "/queue/join"
 
@@ -63,7 +65,7 @@ class LastWord:
 
         async def say(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Cache-Control"] = "no-store"
+                MutableHeaders(scope=message).update(FRESH)
             body = message.get("body", b"")
             if LAST_WORD in body[:100]:
                 self._ending[session] = heard

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
+from components.refusals import FRESH
 from components.stream import login
 from neuroal.runs.events import RunStarted
 from neuroal.sharing.repeat import repeated
@@ -38,4 +39,4 @@ def add_repeat_route(app: FastAPI, source: EventSource) -> None:
         started = [record for record in records if record["kind"] == RunStarted.__name__]
         if not started:
             return JSONResponse({"error": "This run has not begun yet."}, status_code=409)
-        return JSONResponse(repeated(started[-1]["spec"]), headers={"Cache-Control": "no-store"})
+        return JSONResponse(repeated(started[-1]["spec"]), headers=FRESH)

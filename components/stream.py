@@ -20,6 +20,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from components.refusals import FRESH
 from neuroal.errors import UserError
 
 POLL_SECONDS = 0.05
@@ -27,8 +28,8 @@ HEARTBEAT_SECONDS = 15.0
 MESSAGE_BYTES = 64 * 1024
 
 PATH = "/gradio_api/runs/{run_id}/events"
-# Not kept by a browser, which could otherwise ask twice (components/last_word.py).
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
+# Where a browser may keep a stream, it may ask for it twice (components/last_word.py).
+HEADERS = FRESH | {"X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
 GZIPPED = {"Content-Encoding": "gzip"}
 MEDIA = "text/event-stream"
 

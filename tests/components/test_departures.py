@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +14,8 @@ from starlette.requests import ClientDisconnect
 
 from components.departures import Departures, hush_departures
 from components.json_route import add_json_route
+from tests.runs.helpers import eventually
+from tests.serving import serving
 
 LIBRARY = "/somewhere/site-packages/gradio/routes.py"
 
@@ -77,29 +77,14 @@ HALF = b'POST /asked HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\
 def test_half_a_question_to_the_web_server(caplog: pytest.LogCaptureFixture) -> None:
     app = FastAPI()
     add_json_route(app, "/asked", lambda asked: asked)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     hush_departures()
-    with caplog.at_level(logging.INFO):
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            _wait(lambda: server.started)
-            with socket.create_connection(server.servers[0].sockets[0].getsockname()) as visitor:
-                visitor.sendall(HALF)
-                _wait(lambda: server.server_state.tasks)
-            _wait(lambda: not server.server_state.tasks)
-        finally:
-            server.should_exit = True
-            thread.join(10)
+    with caplog.at_level(logging.INFO), serving(app, log_config=None) as (server, port):
+        with socket.create_connection(("127.0.0.1", port)) as visitor:
+            visitor.sendall(HALF)
+            eventually(lambda: server.server_state.tasks)
+        eventually(lambda: not server.server_state.tasks)
     assert "A visitor left before they had asked to the end." in caplog.messages
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
-
-
-def _wait(until: Callable[[], object]) -> None:
-    late = time.monotonic() + 10
-    while not until():
-        assert time.monotonic() < late
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

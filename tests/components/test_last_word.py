@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
@@ -14,6 +13,7 @@ from gradio.server_messages import CloseStreamMessage
 from starlette.types import Message, Receive, Scope, Send
 
 from components.last_word import DEAF, LAST_WORD, LastWord
+from tests.asynchronous import done
 
 END = b"data: " + orjson.dumps(CloseStreamMessage().model_dump()) + b"\n\n"
 ANSWER = b'data: {"msg":"process_completed","event_id":"1","output":{"data":["\\"msg\\":\\"close_stream\\""]}}\n\n'
@@ -73,8 +73,7 @@ async def settled() -> None:
 
 
 def running(steps: Coroutine[Any, Any, None]) -> None:
-    with ThreadPoolExecutor(1) as pool:  # a thread of its own: that of the tests may have a loop of Playwright's
-        pool.submit(asyncio.run, asyncio.wait_for(steps, 30)).result()
+    done(asyncio.wait_for(steps, 30))
 
 
 def test_it_knows_how_gradio_ends_a_stream() -> None:

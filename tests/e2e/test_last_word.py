@@ -4,18 +4,14 @@ it is the page that reads the next stream."""
 from __future__ import annotations
 
 import re
-import threading
-import time
-from collections.abc import Iterator
 
-import pytest
-import uvicorn
 from playwright.sync_api import Page, expect
 from starlette.types import Receive, Scope, Send
 
 from components.last_word import LISTENING, LastWord
 from tests.e2e.server import Server
 from tests.e2e.steps import choose, open_page
+from tests.serving import serving
 
 # A busy page: what the stream says last is read a while after the reply to what is pressed meanwhile. Run is pressed
 # as soon as the estimate is there, with which the stream ends.
@@ -85,22 +81,10 @@ class Streams:
             pass
 
 
-@pytest.fixture
-def streams() -> Iterator[tuple[Streams, str]]:
+def test_a_browser_asks_for_a_stream_once(page: Page) -> None:
     app = Streams()
-    server = uvicorn.Server(uvicorn.Config(LastWord(app), port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield app, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = server.force_exit = True
-    thread.join(10)
-
-
-def test_a_browser_asks_for_a_stream_once(page: Page, streams: tuple[Streams, str]) -> None:
-    app, url = streams
-    page.goto(url)
-    for session in range(10):
-        page.evaluate(NEXT, f"{url}{LISTENING}?session_hash={session}")
+    with serving(LastWord(app), log_level="error") as (_, port):
+        page.goto(f"http://127.0.0.1:{port}")
+        for session in range(10):
+            page.evaluate(NEXT, f"{LISTENING}?session_hash={session}")
     assert app.asked == [f"session_hash={session}" for session in range(10) for _ in range(2)]
